@@ -1,0 +1,306 @@
+//! Carries a plan out, step by step, and undoes all of it if a step fails.
+//!
+//! ```text
+//! step ─▶ step ─▶ … ─▶ last step ─────────────────────────▶ Done
+//!   └──────┴────▶ files back ─▶ lines back ─▶ undo commands ─▶ Failed
+//! ```
+//!
+//! The caller has made the preimage durable before it calls [`apply`]. If the machine stops in the middle, the
+//! caller calls [`put_back`] with that preimage, plans anew, and applies.
+
+use std::fmt;
+use std::io;
+
+use crate::colon_file::ColonFile;
+use crate::{
+    FileState, Held, Invocation, LineState, Plan, Preimage, Step, System, Verification, network,
+    set_passwords,
+};
+
+/// How a plan ended. Its `Display` is for people, and without secrets.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Every step was done and the machine was seen to be as asked.
+    Done {
+        /// What the module holds from now on.
+        held: Held,
+        /// What the sender should know all the same.
+        warnings: Vec<String>,
+    },
+    /// A step failed.
+    Failed {
+        /// Which step, and why.
+        reason: String,
+        /// Whether the machine is as it was before; if not, why not.
+        undone: Result<(), String>,
+    },
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done { warnings, .. } if warnings.is_empty() => f.write_str("done"),
+            Self::Done { warnings, .. } => write!(f, "done, but {}", warnings.join("; ")),
+            Self::Failed { reason, undone: Ok(()) } => {
+                write!(f, "{reason}; everything was put back as it was")
+            }
+            Self::Failed { reason, undone: Err(why) } => {
+                write!(f, "{reason}; putting everything back failed as well: {why}")
+            }
+        }
+    }
+}
+
+/// Carries out the plan. If a step fails, the machine is put back to the preimage, and the commands that ran are
+/// undone in their order.
+pub fn apply(plan: &Plan, preimage: &Preimage, system: &dyn System) -> Outcome {
+    for (done, step) in plan.steps.iter().enumerate() {
+        if let Err(reason) = take(step, system) {
+            // The failed step counts as done: a command that failed may have had half its effect.
+            let undone = undo_steps(&plan.steps[..=done], preimage, system);
+            return Outcome::Failed { reason, undone };
+        }
+    }
+    Outcome::Done { held: plan.held.clone(), warnings: plan.warnings.clone() }
+}
+
+/// Undoes a plan that was carried out: files and lines back, then the undo of every command.
+///
+/// # Errors
+/// Everything that could not be put back. All of the rest has been.
+pub fn undo(plan: &Plan, preimage: &Preimage, system: &dyn System) -> Result<(), String> {
+    undo_steps(&plan.steps, preimage, system)
+}
+
+/// Puts files and lines back as the preimage knows them. Runs no commands: it is what comes before planning anew
+/// when an earlier try was cut short.
+///
+/// # Errors
+/// Everything that could not be put back. All of the rest has been.
+pub fn put_back(preimage: &Preimage, system: &dyn System) -> Result<(), String> {
+    undo_steps(&[], preimage, system)
+}
+
+fn take(step: &Step, system: &dyn System) -> Result<(), String> {
+    match step {
+        Step::File(change) => match &change.after {
+            Some(file) => system.write(&change.path, file),
+            None => system.remove(&change.path),
+        }
+        .map_err(|error| error.to_string()),
+        Step::Run { command, .. } => run(command, system),
+        Step::Show(line) => system.show_on_console(line).map_err(|error| error.to_string()),
+        Step::Verify(Verification::Network(expectation)) => network::verify(expectation, system),
+        Step::Verify(Verification::Passwords(expectation)) => set_passwords::verify(expectation, system),
+    }
+}
+
+fn run(command: &Invocation, system: &dyn System) -> Result<(), String> {
+    system.run(command).map(drop).map_err(|error| error.to_string())
+}
+
+fn undo_steps(taken: &[Step], preimage: &Preimage, system: &dyn System) -> Result<(), String> {
+    let commands = taken.iter().filter_map(|step| match step {
+        Step::Run { undo, .. } => undo.as_ref(),
+        Step::File(_) | Step::Show(_) | Step::Verify(_) => None,
+    });
+    let faults: Vec<String> = (preimage.files.iter())
+        .map(|(path, before)| put_file_back(path, before.as_ref(), system))
+        .chain(preimage.lines.iter().map(|line| put_line_back(line, system)))
+        .chain(commands.map(|command| run(command, system)))
+        .filter_map(Result::err)
+        .collect();
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
+}
+
+fn put_file_back(path: &str, before: Option<&FileState>, system: &dyn System) -> Result<(), String> {
+    let put = || match before {
+        // Nothing is written that stands already: an undo touches only what was touched.
+        before if system.read(path)?.as_ref() == before => Ok(()),
+        Some(before) => system.write(path, before),
+        None => system.remove(path),
+    };
+    put().map_err(|error| error.to_string())
+}
+
+fn put_line_back(line: &LineState, system: &dyn System) -> Result<(), String> {
+    // Read and written under the lock: a change to another line between the two must not be lost.
+    let mut put = || -> io::Result<()> {
+        let Some(file) = system.read(&line.path)? else {
+            let text = format!("cannot put a line of `{}` back: the file is gone", line.path);
+            return Err(io::Error::new(io::ErrorKind::NotFound, text));
+        };
+        let mut lines = ColonFile::new(file.content.clone());
+        let stands = lines.line(&line.key) == Some(line.line.expose());
+        // A user who was deleted meanwhile stays deleted.
+        if !stands && lines.replace(&line.key, line.line.expose()) {
+            system.write(&line.path, &FileState { content: lines.into_bytes(), ..file })?;
+        }
+        Ok(())
+    };
+    system.hold_accounts(&mut put).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::MemorySystem;
+    use crate::{FileChange, Secret};
+    use std::time::Duration;
+
+    fn command(program: &'static str) -> Invocation {
+        Invocation { program, args: Vec::new(), stdin: None, deadline: Duration::from_secs(1) }
+    }
+
+    fn file(path: &str, before: Option<&str>, after: Option<&str>) -> Step {
+        let state = |text: &str| FileState::of_root(text, 0o644);
+        let (before, after) = (before.map(state), after.map(state));
+        Step::File(FileChange { path: path.into(), before, after, secret: false })
+    }
+
+    /// Replaces a file, makes one, removes one, runs a command that changes a line, and one with an undo.
+    fn plan() -> Plan {
+        let line = |key: &str, line: &str| LineState {
+            path: "/etc/shadow".into(),
+            key: key.into(),
+            line: Secret::new(line),
+        };
+        Plan {
+            steps: vec![
+                file("/etc/a", Some("old\n"), Some("new\n")),
+                file("/etc/b", None, Some("made\n")),
+                file("/etc/c", Some("gone\n"), None),
+                Step::Run { command: command("/bin/set"), undo: None },
+                Step::Run { command: command("/bin/reload"), undo: Some(command("/bin/reload")) },
+                Step::Show(Secret::new("shown")),
+            ],
+            touches: vec![line("root", "root:old:1")],
+            held: Held::document(serde_json::json!({"new": true})),
+            ..Plan::default()
+        }
+    }
+
+    fn machine() -> MemorySystem {
+        MemorySystem::new()
+            .with_file("/etc/a", "old\n")
+            .with_file("/etc/c", "gone\n")
+            .with_file("/etc/shadow", "root:old:1\nother:x:1\n")
+            .with_command("/bin/set", |_, files| {
+                let shadow = files.get_mut("/etc/shadow").unwrap();
+                // Another program changes another line at the same time.
+                shadow.content = b"root:new:2\nother:y:2\n".to_vec();
+                Ok(String::new())
+            })
+            .with_program("/bin/reload")
+    }
+
+    fn texts(system: &MemorySystem) -> Vec<(&'static str, Option<String>)> {
+        ["/etc/a", "/etc/b", "/etc/c", "/etc/shadow"].map(|path| (path, system.text(path))).to_vec()
+    }
+
+    #[test]
+    fn all_steps_done_is_done() {
+        let system = machine();
+        let plan = plan();
+        let outcome = apply(&plan, &plan.preimage(None), &system);
+        assert_eq!(outcome, Outcome::Done { held: plan.held, warnings: Vec::new() });
+        assert_eq!(
+            texts(&system),
+            [
+                ("/etc/a", Some("new\n".into())),
+                ("/etc/b", Some("made\n".into())),
+                ("/etc/c", None),
+                ("/etc/shadow", Some("root:new:2\nother:y:2\n".into())),
+            ]
+        );
+        assert_eq!(system.effects(), 6);
+    }
+
+    #[test]
+    fn a_fault_at_any_effect_puts_everything_back() {
+        for at in 1..=6 {
+            for late in [false, true] {
+                let (system, plan) = (machine(), plan());
+                if late {
+                    system.fail_late_at(at);
+                } else {
+                    system.fail_at(at);
+                }
+                let outcome = apply(&plan, &plan.preimage(None), &system);
+                let Outcome::Failed { undone, .. } = &outcome else { panic!("{at}: {outcome}") };
+                assert_eq!(*undone, Ok(()), "{at}");
+                let ran = at > 4 || (at == 4 && late);
+                let shadow = if ran { "root:old:1\nother:y:2\n" } else { "root:old:1\nother:x:1\n" };
+                let old = [("/etc/a", "old\n"), ("/etc/c", "gone\n"), ("/etc/shadow", shadow)];
+                assert_eq!(system.text("/etc/b"), None, "{at}");
+                for (path, text) in old {
+                    assert_eq!(system.text(path).as_deref(), Some(text), "{path} at {at}, late {late}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn undo_commands_run_after_the_files_are_back_even_for_the_command_that_failed() {
+        let system = machine().with_command("/bin/reload", |_, files| {
+            let now = String::from_utf8(files["/etc/a"].content.clone()).unwrap();
+            if now == "new\n" { Err(format!("does not like `{}`", now.trim())) } else { Ok(String::new()) }
+        });
+        let plan = plan();
+        let outcome = apply(&plan, &plan.preimage(None), &system);
+        assert_eq!(
+            outcome.to_string(),
+            "`/bin/reload` failed: does not like `new`; everything was put back as it was"
+        );
+        let programs: Vec<&str> = system.invocations().iter().map(|run| run.program).collect();
+        assert_eq!(programs, ["/bin/set", "/bin/reload", "/bin/reload"]);
+    }
+
+    #[test]
+    fn an_undo_that_fails_is_told_and_does_the_rest() {
+        let system = machine().with_command("/bin/reload", |_, _| Err("no".into()));
+        let plan = plan();
+        let outcome = apply(&plan, &plan.preimage(None), &system);
+        assert_eq!(
+            outcome.to_string(),
+            "`/bin/reload` failed: no; putting everything back failed as well: `/bin/reload` failed: no"
+        );
+        assert_eq!(system.text("/etc/a").as_deref(), Some("old\n"));
+    }
+
+    #[test]
+    fn a_stop_at_any_effect_is_put_back_from_the_first_preimage() {
+        for at in 0..=6 {
+            let (system, plan) = (machine(), plan());
+            let preimage = plan.preimage(None);
+            system.stop_after(at);
+            // What it answers does not matter: the process is gone.
+            drop(apply(&plan, &preimage, &system));
+            system.restart();
+            // The next plan sees the half-made state; the first preimage still knows better.
+            let again =
+                Plan { steps: vec![file("/etc/a", Some("half\n"), Some("new\n"))], ..Plan::default() };
+            let preimage = again.preimage(Some(&preimage));
+            assert_eq!(put_back(&preimage, &system), Ok(()), "{at}");
+            assert_eq!(system.text("/etc/a").as_deref(), Some("old\n"), "{at}");
+            assert_eq!(system.text("/etc/b"), None, "{at}");
+            assert_eq!(system.text("/etc/c").as_deref(), Some("gone\n"), "{at}");
+            assert!(system.text("/etc/shadow").unwrap().starts_with("root:old:1\n"), "{at}");
+        }
+    }
+
+    #[test]
+    fn putting_back_touches_nothing_that_stands_already() {
+        let (system, plan) = (machine(), plan());
+        let preimage = plan.preimage(None);
+        assert_eq!(put_back(&preimage, &system), Ok(()));
+        assert_eq!(system.effects(), 0);
+    }
+
+    #[test]
+    fn a_preimage_survives_its_journal() {
+        let preimage = plan().preimage(None);
+        let json = serde_json::to_string(&preimage).unwrap();
+        assert_eq!(serde_json::from_str::<Preimage>(&json).unwrap(), preimage);
+    }
+}

@@ -1,0 +1,127 @@
+//! Addresses as network configs spell them.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde_json::Value;
+
+use super::place::Place;
+use super::value::text;
+use crate::Refusal;
+
+/// An Ethernet hardware address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct MacAddress([u8; 6]);
+
+impl MacAddress {
+    /// Reads six pairs of hex digits with colons between.
+    pub(super) fn from_text(text: &str) -> Option<Self> {
+        let mut octets = [0; 6];
+        let mut pairs = text.split(':');
+        for octet in &mut octets {
+            let pair = pairs.next()?;
+            if pair.len() != 2 || !pair.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                return None;
+            }
+            *octet = u8::from_str_radix(pair, 16).ok()?;
+        }
+        pairs.next().is_none().then_some(Self(octets))
+    }
+
+    /// Parses the address at a place. Hyphens are refused, because netplan refuses them.
+    pub(super) fn parse(value: &Value, place: &Place) -> Result<Self, Refusal> {
+        let expected = "a MAC address: six pairs of hex digits with colons, as in `00:11:22:33:44:55`";
+        let Value::String(given) = value else { return Err(place.refuse(value, expected)) };
+        if let Some(address) = Self::from_text(given) {
+            return Ok(address);
+        }
+        let refusal = place.refuse(value, expected);
+        Err(match Self::from_text(&given.replace('-', ":")) {
+            Some(colons) => refusal.hint(format!("write `{colons}`")),
+            None => refusal,
+        })
+    }
+}
+
+impl fmt::Display for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+/// An address with the length of its network's prefix: `192.0.2.5/24`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cidr {
+    /// The address.
+    pub(super) address: IpAddr,
+    /// Bits of the prefix.
+    pub(super) prefix: u8,
+}
+
+impl Cidr {
+    /// Reads `address/prefix`.
+    pub(super) fn from_text(text: &str) -> Option<Self> {
+        let (address, prefix) = text.split_once('/')?;
+        let address: IpAddr = address.parse().ok()?;
+        let canonical = !prefix.starts_with('+') && (prefix == "0" || !prefix.starts_with('0'));
+        let prefix: u8 = prefix.parse().ok().filter(|_| canonical)?;
+        (prefix <= longest_prefix(address)).then_some(Self { address, prefix })
+    }
+
+    /// Parses the address at a place.
+    pub(super) fn parse(value: &Value, place: &Place) -> Result<Self, Refusal> {
+        Self::parse_text(text(value, place)?, place)
+    }
+
+    /// Parses a text that stands at a place.
+    pub(super) fn parse_text(given: &str, place: &Place) -> Result<Self, Refusal> {
+        if let Some(cidr) = Self::from_text(given) {
+            return Ok(cidr);
+        }
+        let refusal = place.refuse_text(
+            given,
+            "an address with its prefix length (0 to 32, IPv6: to 128), as in `192.0.2.5/24`",
+        );
+        Err(match given.parse::<IpAddr>() {
+            Ok(address) => {
+                refusal.hint(format!("add the prefix length: `{given}/{}`", usual_prefix(address)))
+            }
+            Err(_) => refusal,
+        })
+    }
+
+    /// A single host as a network of its own.
+    pub(super) const fn host(address: IpAddr) -> Self {
+        Self { address, prefix: longest_prefix(address) }
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+const fn longest_prefix(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+const fn usual_prefix(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 24 } else { 64 }
+}
+
+/// Parses an address of either family, without a prefix.
+pub(super) fn ip(value: &Value, place: &Place) -> Result<IpAddr, Refusal> {
+    text(value, place)?.parse().map_err(|_| place.refuse(value, "an IPv4 or IPv6 address, without a prefix"))
+}
+
+/// Parses an IPv4 address.
+pub(super) fn ipv4(value: &Value, place: &Place) -> Result<Ipv4Addr, Refusal> {
+    text(value, place)?.parse().map_err(|_| place.refuse(value, "an IPv4 address, as in `192.0.2.1`"))
+}
+
+/// Parses an IPv6 address.
+pub(super) fn ipv6(value: &Value, place: &Place) -> Result<Ipv6Addr, Refusal> {
+    text(value, place)?.parse().map_err(|_| place.refuse(value, "an IPv6 address, as in `2001:db8::1`"))
+}

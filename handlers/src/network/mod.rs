@@ -1,0 +1,106 @@
+//! The `network` module: network-config version 2, pushed in parts, merged into what the machine has.
+//!
+//! ```text
+//! payload ─▶ schema (config, device, …) ─▶ merge ─▶ typed config ─▶ renderer ─▶ files
+//!              held, or what cloud-init left ─────────┘             └─▶ activation ─▶ expectation
+//! ```
+//!
+//! The typed config knows no renderer. A renderer is one file, or folder: it says what cloud-init left in its
+//! format, what else defines a device, and what the files are. How files come into effect is `activation`,
+//! since both of today's renderers are systemd-networkd in the end.
+
+mod activation;
+mod address;
+mod base;
+mod config;
+mod device;
+mod expectation;
+mod hidden;
+mod link;
+mod merge;
+mod name;
+mod netplan;
+mod networkd;
+mod object;
+mod place;
+mod planning;
+mod rename;
+mod renderer;
+mod route;
+mod settings;
+mod value;
+mod virtual_device;
+mod yaml;
+
+use cloud_channel_protocol::Module;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+pub use expectation::Expectation;
+pub(crate) use expectation::verify;
+
+use crate::{ConfigModule, Held, Plan, Refusal, System};
+use base::{Base, Memory};
+use config::{NetworkConfig, unwrap_envelope};
+use link::Links;
+
+/// The module behind `config/set/network`.
+#[derive(Debug)]
+pub struct Network;
+
+impl ConfigModule for Network {
+    fn module(&self) -> Module {
+        Module::Network
+    }
+
+    /// Schema, and whether this machine's renderer is one that we serve. What a push refers to is judged by
+    /// `plan`, when what it is merged into is known.
+    fn check(&self, payload: &RawValue, system: &dyn System) -> Result<(), Refusal> {
+        let payload = parse(payload)?;
+        let (push, path) = unwrap_envelope(&payload)?;
+        NetworkConfig::check_push(push, path)?;
+        renderer::choose(system).map(drop)
+    }
+
+    fn plan(&self, held: &Held, payload: &RawValue, system: &dyn System) -> Result<Plan, Refusal> {
+        planning::plan(held, &parse(payload)?, system)
+    }
+
+    /// `renderer` (or `null`, with `problem`), `desired`, `files`, `links`.
+    fn describe(&self, held: &Held, system: &dyn System) -> Value {
+        let links: Vec<Value> = Links::look(system).iter().flat_map(Links::iter).map(describe_link).collect();
+        match describe_config(held, system) {
+            Ok(mut answer) => {
+                answer["links"] = links.into();
+                answer
+            }
+            Err(refusal) => json!({"renderer": null, "problem": refusal.to_string(), "links": links}),
+        }
+    }
+}
+
+fn describe_config(held: &Held, system: &dyn System) -> Result<Value, Refusal> {
+    let renderer = renderer::choose(system)?;
+    let memory = Memory::recall(held)?;
+    let base = Base::find(memory.as_ref(), &json!({}), &*renderer, system)?;
+    Ok(json!({
+        "renderer": renderer.name(),
+        "desired": hidden::without_hidden(&base.document),
+        "files": base.ours,
+    }))
+}
+
+fn describe_link(link: &link::Link) -> Value {
+    json!({
+        "name": link.name,
+        "address": link.address.map(|address| address.to_string()),
+        "mtu": link.mtu,
+    })
+}
+
+/// The envelope is JSON already, or it would not have come this far; numbers too large for any type may still
+/// fail.
+fn parse(payload: &RawValue) -> Result<Value, Refusal> {
+    serde_json::from_str(payload.get())
+        .map_err(|error| Refusal::at("network", "a JSON document").given(error.to_string()))
+}

@@ -1,0 +1,88 @@
+//! A map that is being read: it knows which keys were asked for, so that what is left over can be refused.
+
+use serde_json::{Map, Value};
+
+use super::place::{Place, Reading};
+use crate::Refusal;
+use crate::nearest::nearest;
+
+/// A map of the document, read key by key.
+#[derive(Debug)]
+pub(super) struct Object<'a> {
+    map: &'a Map<String, Value>,
+    place: Place,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Object<'a> {
+    /// Opens the map at a place.
+    pub(super) fn open(value: &'a Value, place: &Place) -> Result<Self, Refusal> {
+        match value {
+            Value::Object(map) => Ok(Self { map, place: place.clone(), known: Vec::new() }),
+            other => Err(place.refuse(other, "a map")),
+        }
+    }
+
+    /// Where the map is.
+    pub(super) const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Reads a key, if it is there. `null` means: not there.
+    pub(super) fn read<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&'a Value, &Place) -> Result<T, Refusal>,
+    ) -> Result<Option<T>, Refusal> {
+        self.known.push(key);
+        match self.map.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => parse(value, &self.place.key(key)).map(Some),
+        }
+    }
+
+    /// Reads a list; empty if it is not there.
+    pub(super) fn read_list<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&'a Value, &Place) -> Result<T, Refusal>,
+    ) -> Result<Vec<T>, Refusal> {
+        let items = self.read(key, |value, place| super::value::list(value, place, parse))?;
+        Ok(items.unwrap_or_default())
+    }
+
+    /// Reads a nested map, whose values have defaults.
+    pub(super) fn read_map<T: Default>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&mut Self) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let read = self.read(key, |value, place| {
+            let mut object = Object::open(value, place)?;
+            let parsed = parse(&mut object)?;
+            object.finish()?;
+            Ok(parsed)
+        })?;
+        Ok(read.unwrap_or_default())
+    }
+
+    /// Ends the reading: in a push, a key that nobody asked for is refused.
+    pub(super) fn finish(self) -> Result<(), Refusal> {
+        if self.place.reading() == Reading::Whole {
+            return Ok(());
+        }
+        match self.map.keys().find(|key| !self.known.contains(&key.as_str())) {
+            None => Ok(()),
+            Some(unknown) => Err(unknown_key(&self.place, unknown, &self.known)),
+        }
+    }
+}
+
+/// A fault: this key is not one of those that may be here.
+pub(super) fn unknown_key(place: &Place, unknown: &str, known: &[&'static str]) -> Refusal {
+    let refusal = place.key(unknown).refuse_text(unknown, format!("one of {}", known.join(", ")));
+    match nearest(unknown, known) {
+        Some(near) => refusal.hint(format!("did you mean `{near}`?")),
+        None => refusal,
+    }
+}

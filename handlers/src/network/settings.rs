@@ -1,0 +1,198 @@
+//! What every kind of device can be told: addresses, DHCP, DNS, routes, and how its link behaves.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde_json::Value;
+
+use super::address::{Cidr, MacAddress, ip, ipv4, ipv6};
+use super::object::Object;
+use super::place::Place;
+use super::route::{PolicyRule, Route};
+use super::value::{boolean, keyword, list, number, text, word};
+use crate::Refusal;
+
+/// Settings that any device may have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Settings {
+    pub(super) dhcp4: bool,
+    pub(super) dhcp6: bool,
+    /// What the DHCP server knows this machine by: `mac` or `duid`.
+    pub(super) dhcp_identifier: Option<&'static str>,
+    pub(super) dhcp4_overrides: DhcpOverrides,
+    pub(super) dhcp6_overrides: DhcpOverrides,
+    pub(super) addresses: Vec<StaticAddress>,
+    pub(super) gateway4: Option<Ipv4Addr>,
+    pub(super) gateway6: Option<Ipv6Addr>,
+    pub(super) nameservers: Nameservers,
+    pub(super) routes: Vec<Route>,
+    pub(super) rules: Vec<PolicyRule>,
+    pub(super) mtu: Option<u32>,
+    pub(super) ipv6_mtu: Option<u32>,
+    /// The hardware address that the link is given.
+    pub(super) macaddress: Option<MacAddress>,
+    pub(super) link_local: Option<LinkLocal>,
+    pub(super) accept_ra: Option<bool>,
+    /// Boot does not wait for the device.
+    pub(super) optional: bool,
+    /// What is configured stays when networkd stops.
+    pub(super) critical: bool,
+    pub(super) ipv6_privacy: Option<bool>,
+    /// `eui64` or `stable-privacy`.
+    pub(super) ipv6_address_generation: Option<&'static str>,
+    pub(super) ipv6_address_token: Option<Ipv6Addr>,
+    pub(super) ignore_carrier: Option<bool>,
+    /// `manual` or `off`.
+    pub(super) activation_mode: Option<&'static str>,
+    pub(super) emit_lldp: Option<bool>,
+}
+
+/// What is taken from a DHCP server, and what is sent to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct DhcpOverrides {
+    pub(super) use_dns: Option<bool>,
+    pub(super) use_ntp: Option<bool>,
+    pub(super) use_mtu: Option<bool>,
+    pub(super) use_routes: Option<bool>,
+    pub(super) use_hostname: Option<bool>,
+    /// `yes`, `no` or `route`.
+    pub(super) use_domains: Option<&'static str>,
+    pub(super) send_hostname: Option<bool>,
+    pub(super) hostname: Option<String>,
+    pub(super) route_metric: Option<u32>,
+}
+
+/// An address that the device has, whoever else gives it some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StaticAddress {
+    pub(super) address: Cidr,
+    /// Preferred lifetime: `forever` or `0`.
+    pub(super) lifetime: Option<&'static str>,
+    pub(super) label: Option<String>,
+}
+
+/// DNS of a device.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Nameservers {
+    pub(super) search: Vec<String>,
+    pub(super) addresses: Vec<IpAddr>,
+}
+
+/// Families that get a link-local address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LinkLocal {
+    pub(super) ipv4: bool,
+    pub(super) ipv6: bool,
+}
+
+impl Settings {
+    /// Reads what any device may have.
+    pub(super) fn read(object: &mut Object<'_>) -> Result<Self, Refusal> {
+        object.read("renderer", renderer)?;
+        object.read("optional-addresses", |value, place| list(value, place, text))?;
+        Ok(Self {
+            dhcp4: object.read("dhcp4", boolean)?.unwrap_or_default(),
+            dhcp6: object.read("dhcp6", boolean)?.unwrap_or_default(),
+            dhcp_identifier: object.read("dhcp-identifier", keyword(&["mac", "duid"]))?,
+            dhcp4_overrides: object.read_map("dhcp4-overrides", DhcpOverrides::read)?,
+            dhcp6_overrides: object.read_map("dhcp6-overrides", DhcpOverrides::read)?,
+            addresses: object.read_list("addresses", StaticAddress::parse)?,
+            gateway4: object.read("gateway4", ipv4)?,
+            gateway6: object.read("gateway6", ipv6)?,
+            nameservers: object.read_map("nameservers", Nameservers::read)?,
+            routes: object.read_list("routes", Route::parse)?,
+            rules: object.read_list("routing-policy", PolicyRule::parse)?,
+            mtu: object.read("mtu", number(68..=65535))?,
+            ipv6_mtu: object.read("ipv6-mtu", number(1280..=65535))?,
+            macaddress: object.read("macaddress", MacAddress::parse)?,
+            link_local: object.read("link-local", LinkLocal::parse)?,
+            accept_ra: object.read("accept-ra", boolean)?,
+            optional: object.read("optional", boolean)?.unwrap_or_default(),
+            critical: object.read("critical", boolean)?.unwrap_or_default(),
+            ipv6_privacy: object.read("ipv6-privacy", boolean)?,
+            ipv6_address_generation: object
+                .read("ipv6-address-generation", keyword(&["eui64", "stable-privacy"]))?,
+            ipv6_address_token: object.read("ipv6-address-token", ipv6)?,
+            ignore_carrier: object.read("ignore-carrier", boolean)?,
+            activation_mode: object.read("activation-mode", keyword(&["manual", "off"]))?,
+            emit_lldp: object.read("emit-lldp", boolean)?,
+        })
+    }
+}
+
+impl DhcpOverrides {
+    fn read(object: &mut Object<'_>) -> Result<Self, Refusal> {
+        Ok(Self {
+            use_dns: object.read("use-dns", boolean)?,
+            use_ntp: object.read("use-ntp", boolean)?,
+            use_mtu: object.read("use-mtu", boolean)?,
+            use_routes: object.read("use-routes", boolean)?,
+            use_hostname: object.read("use-hostname", boolean)?,
+            use_domains: object.read("use-domains", use_domains)?,
+            send_hostname: object.read("send-hostname", boolean)?,
+            hostname: object.read("hostname", word(64, ".-", "a host name"))?,
+            route_metric: object.read("route-metric", number(0..=u32::MAX))?,
+        })
+    }
+}
+
+impl StaticAddress {
+    fn parse(value: &Value, place: &Place) -> Result<Self, Refusal> {
+        let Value::Object(map) = value else {
+            return Ok(Self { address: Cidr::parse(value, place)?, lifetime: None, label: None });
+        };
+        let mut entries = map.iter();
+        let (Some((address, options)), None) = (entries.next(), entries.next()) else {
+            return Err(place.refuse(value, "a map of one address to its options"));
+        };
+        let place = place.key(address);
+        let mut object = Object::open(options, &place)?;
+        let parsed = Self {
+            address: Cidr::parse_text(address, &place)?,
+            lifetime: object.read("lifetime", lifetime)?,
+            label: object.read("label", word(15, "._:@-", "a label"))?,
+        };
+        object.finish()?;
+        Ok(parsed)
+    }
+}
+
+impl Nameservers {
+    fn read(object: &mut Object<'_>) -> Result<Self, Refusal> {
+        Ok(Self {
+            search: object.read_list("search", word(253, "._~-", "a domain"))?,
+            addresses: object.read_list("addresses", ip)?,
+        })
+    }
+}
+
+impl LinkLocal {
+    fn parse(value: &Value, place: &Place) -> Result<Self, Refusal> {
+        let families = list(value, place, keyword(&["ipv4", "ipv6"]))?;
+        Ok(Self { ipv4: families.contains(&"ipv4"), ipv6: families.contains(&"ipv6") })
+    }
+}
+
+/// Only networkd is driven; a renderer of one's own would be written and then ignored.
+pub(super) fn renderer(value: &Value, place: &Place) -> Result<(), Refusal> {
+    keyword(&["networkd"])(value, place).map(drop)
+}
+
+fn use_domains(value: &Value, place: &Place) -> Result<&'static str, Refusal> {
+    if value == "route" {
+        return Ok("route");
+    }
+    match boolean(value, place) {
+        Ok(true) => Ok("yes"),
+        Ok(false) => Ok("no"),
+        Err(_) => Err(place.refuse(value, "a boolean or `route`")),
+    }
+}
+
+fn lifetime(value: &Value, place: &Place) -> Result<&'static str, Refusal> {
+    match value {
+        Value::Number(number) if number.as_u64() == Some(0) => Ok("0"),
+        Value::String(word) if word == "0" => Ok("0"),
+        Value::String(word) if word == "forever" => Ok("forever"),
+        other => Err(place.refuse(other, "`forever` or 0")),
+    }
+}

@@ -1,0 +1,229 @@
+//! Devices that are made of others: bonds, bridges, VLANs.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde_json::Value;
+
+use super::address::ipv4;
+use super::name::DeviceId;
+use super::object::Object;
+use super::place::{Place, Reading};
+use super::value::{boolean, keyword, number};
+use crate::Refusal;
+
+/// A bond: its members act as one link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bond {
+    pub(super) interfaces: Vec<DeviceId>,
+    pub(super) parameters: BondParameters,
+}
+
+/// How a bond chooses among its members.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct BondParameters {
+    pub(super) mode: Option<&'static str>,
+    pub(super) lacp_rate: Option<&'static str>,
+    pub(super) mii_monitor_interval: Option<Interval>,
+    pub(super) min_links: Option<u32>,
+    pub(super) transmit_hash_policy: Option<&'static str>,
+    pub(super) ad_select: Option<&'static str>,
+    pub(super) all_members_active: Option<bool>,
+    pub(super) arp_interval: Option<Interval>,
+    pub(super) arp_ip_targets: Vec<Ipv4Addr>,
+    pub(super) arp_validate: Option<&'static str>,
+    pub(super) arp_all_targets: Option<&'static str>,
+    pub(super) up_delay: Option<Interval>,
+    pub(super) down_delay: Option<Interval>,
+    pub(super) fail_over_mac_policy: Option<&'static str>,
+    pub(super) gratuitous_arp: Option<u32>,
+    pub(super) packets_per_member: Option<u32>,
+    pub(super) primary_reselect_policy: Option<&'static str>,
+    pub(super) resend_igmp: Option<u32>,
+    pub(super) learn_packet_interval: Option<Interval>,
+    pub(super) primary: Option<DeviceId>,
+}
+
+/// A bridge: its members share one network segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bridge {
+    pub(super) interfaces: Vec<DeviceId>,
+    /// `None` if no parameter was given: then the kernel's own choice stands.
+    pub(super) parameters: Option<BridgeParameters>,
+}
+
+/// How a bridge forwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BridgeParameters {
+    pub(super) ageing_time: Option<Interval>,
+    pub(super) priority: Option<u32>,
+    pub(super) forward_delay: Option<Interval>,
+    pub(super) hello_time: Option<Interval>,
+    pub(super) max_age: Option<Interval>,
+    /// The spanning tree protocol; on unless it is switched off.
+    pub(super) stp: bool,
+    pub(super) path_cost: BTreeMap<DeviceId, u32>,
+    pub(super) port_priority: BTreeMap<DeviceId, u32>,
+}
+
+/// A VLAN on top of another device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Vlan {
+    pub(super) id: u32,
+    pub(super) link: DeviceId,
+}
+
+/// A length of time as netplan writes it: digits, and a unit or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Interval(String);
+
+impl Interval {
+    fn parse(value: &Value, place: &Place) -> Result<Self, Refusal> {
+        let text = match value {
+            Value::Number(number) => number.to_string(),
+            Value::String(text) => text.clone(),
+            other => return Err(place.refuse(other, "a time: a number, or `100ms`, `2s`")),
+        };
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_lowercase());
+        let fits = (1..=9).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if fits && matches!(&text[digits.len()..], "" | "us" | "ms" | "s" | "m" | "h") {
+            return Ok(Self(text));
+        }
+        Err(place.refuse(value, "a time: a number, or `100ms`, `2s`"))
+    }
+
+    /// The interval, in milliseconds where no unit was given.
+    pub(super) fn in_milliseconds(&self) -> String {
+        let bare = self.0.bytes().all(|byte| byte.is_ascii_digit());
+        if bare { format!("{}ms", self.0) } else { self.0.clone() }
+    }
+
+    /// The interval, in seconds where no unit was given.
+    pub(super) fn in_seconds(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Bond {
+    /// Reads a bond.
+    pub(super) fn read(object: &mut Object<'_>) -> Result<Self, Refusal> {
+        Ok(Self {
+            interfaces: object.read_list("interfaces", DeviceId::parse)?,
+            parameters: object.read_map("parameters", BondParameters::read)?,
+        })
+    }
+}
+
+impl BondParameters {
+    fn read(object: &mut Object<'_>) -> Result<Self, Refusal> {
+        const MODES: &[&str] = &[
+            "balance-rr",
+            "active-backup",
+            "balance-xor",
+            "broadcast",
+            "802.3ad",
+            "balance-tlb",
+            "balance-alb",
+        ];
+        const HASHES: &[&str] = &["layer2", "layer3+4", "layer2+3", "encap2+3", "encap3+4", "vlan+srcmac"];
+        // netplan 1.0 renamed two keys; both spellings are in use.
+        let all_members = object.read("all-members-active", boolean)?;
+        let all_slaves = object.read("all-slaves-active", boolean)?;
+        let per_member = object.read("packets-per-member", number(0..=65535))?;
+        let per_slave = object.read("packets-per-slave", number(0..=65535))?;
+        Ok(Self {
+            mode: object.read("mode", keyword(MODES))?,
+            lacp_rate: object.read("lacp-rate", keyword(&["slow", "fast"]))?,
+            mii_monitor_interval: object.read("mii-monitor-interval", Interval::parse)?,
+            min_links: object.read("min-links", number(0..=65535))?,
+            transmit_hash_policy: object.read("transmit-hash-policy", keyword(HASHES))?,
+            ad_select: object.read("ad-select", keyword(&["stable", "bandwidth", "count"]))?,
+            all_members_active: all_members.or(all_slaves),
+            arp_interval: object.read("arp-interval", Interval::parse)?,
+            arp_ip_targets: object.read_list("arp-ip-targets", ipv4)?,
+            arp_validate: object.read("arp-validate", keyword(&["none", "active", "backup", "all"]))?,
+            arp_all_targets: object.read("arp-all-targets", keyword(&["any", "all"]))?,
+            up_delay: object.read("up-delay", Interval::parse)?,
+            down_delay: object.read("down-delay", Interval::parse)?,
+            fail_over_mac_policy: object
+                .read("fail-over-mac-policy", keyword(&["none", "active", "follow"]))?,
+            gratuitous_arp: object.read("gratuitous-arp", number(0..=255))?,
+            packets_per_member: per_member.or(per_slave),
+            primary_reselect_policy: object
+                .read("primary-reselect-policy", keyword(&["always", "better", "failure"]))?,
+            resend_igmp: object.read("resend-igmp", number(0..=255))?,
+            learn_packet_interval: object.read("learn-packet-interval", Interval::parse)?,
+            primary: object.read("primary", DeviceId::parse)?,
+        })
+    }
+}
+
+impl Bridge {
+    /// Reads a bridge.
+    pub(super) fn read(object: &mut Object<'_>) -> Result<Self, Refusal> {
+        Ok(Self {
+            interfaces: object.read_list("interfaces", DeviceId::parse)?,
+            parameters: object.read_map("parameters", |object| BridgeParameters::read(object).map(Some))?,
+        })
+    }
+
+    /// True if the bridge itself would be made in the same way, whatever its ports are told.
+    pub(super) fn is_made_like(&self, other: &Self) -> bool {
+        let own = |bridge: &Self| {
+            let ports = BTreeMap::new;
+            let parameters = bridge.parameters.clone();
+            parameters.map(|own| BridgeParameters { path_cost: ports(), port_priority: ports(), ..own })
+        };
+        own(self) == own(other)
+    }
+}
+
+impl BridgeParameters {
+    fn read(object: &mut Object<'_>) -> Result<Self, Refusal> {
+        let ageing = object.read("ageing-time", Interval::parse)?;
+        let aging = object.read("aging-time", Interval::parse)?;
+        Ok(Self {
+            ageing_time: ageing.or(aging),
+            priority: object.read("priority", number(0..=65535))?,
+            forward_delay: object.read("forward-delay", Interval::parse)?,
+            hello_time: object.read("hello-time", Interval::parse)?,
+            max_age: object.read("max-age", Interval::parse)?,
+            stp: object.read("stp", boolean)?.unwrap_or(true),
+            path_cost: ports(object, "path-cost", u32::MAX)?,
+            port_priority: ports(object, "port-priority", 63)?,
+        })
+    }
+}
+
+/// Reads a map of members to numbers. A `null` in a push removes the member's number.
+fn ports(
+    object: &mut Object<'_>,
+    key: &'static str,
+    highest: u32,
+) -> Result<BTreeMap<DeviceId, u32>, Refusal> {
+    let ports = object.read(key, |value, place| {
+        let map = value.as_object().ok_or_else(|| place.refuse(value, "a map of members to numbers"))?;
+        let given = map.iter().filter(|(_, number)| !number.is_null());
+        given
+            .map(|(id, value)| {
+                let place = place.key(id);
+                Ok((DeviceId::from_key(id, &place)?, number(0..=highest)(value, &place)?))
+            })
+            .collect()
+    })?;
+    Ok(ports.unwrap_or_default())
+}
+
+impl Vlan {
+    /// Reads a VLAN. A push may leave out what the machine holds already; then there is none to speak of.
+    pub(super) fn read(object: &mut Object<'_>) -> Result<Option<Self>, Refusal> {
+        let id = object.read("id", number(0..=4094))?;
+        let link = object.read("link", DeviceId::parse)?;
+        match (id, link) {
+            (Some(id), Some(link)) => Ok(Some(Self { id, link })),
+            _ if object.place().reading() == Reading::Push => Ok(None),
+            (None, _) => Err(object.place().key("id").lacks("the VLAN's id, a whole number from 0 to 4094")),
+            (_, None) => Err(object.place().key("link").lacks("the id of the device below the VLAN")),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A plan: everything that will be done, as a value.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{FileState, Held, Invocation, Secret};
+
+/// A file before and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileChange {
+    /// Path in the machine's tree.
+    pub path: String,
+    /// What is there now.
+    pub before: Option<FileState>,
+    /// What will be there; `None` removes it.
+    pub after: Option<FileState>,
+    /// True if a diff must not be shown (`/etc/shadow`).
+    pub secret: bool,
+}
+
+/// One step of a plan, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Put a file in place, or remove it. Undone by putting `before` back.
+    File(FileChange),
+    /// Run a command. `undo` runs, after the files are back, if a later step fails.
+    Run {
+        /// The command.
+        command: Invocation,
+        /// What to run once the files are back, if anything.
+        undo: Option<Invocation>,
+    },
+    /// Show a generated password on the machine's console.
+    Show(Secret),
+    /// Look at the machine until it is as it should be; failing that, undo everything.
+    Verify(Verification),
+}
+
+/// What must be true of the machine after a change, and how to look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verification {
+    /// Links, names and addresses.
+    Network(crate::network::Expectation),
+    /// Lines of the shadow file.
+    Passwords(crate::set_passwords::Expectation),
+}
+
+/// One line of a file of colon-separated lines that a command is going to change, as it was: a user's line in
+/// `/etc/shadow`.
+///
+/// Lines and not the file, because other users' lines may change at the same time, and an undo must not take
+/// their change back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineState {
+    /// Path of the file in the machine's tree.
+    pub path: String,
+    /// The line's first field: which line it is.
+    pub key: String,
+    /// The whole line, without its newline.
+    pub line: Secret,
+}
+
+/// What a push leads to on this machine.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// What to do, in order. Empty: the machine is as asked.
+    pub steps: Vec<Step>,
+    /// Lines that commands of the plan change, as they are now. Undone by putting them back.
+    pub touches: Vec<LineState>,
+    /// What the module will hold once the plan has been carried out.
+    pub held: Held,
+    /// What the sender should know, though it stops nothing: makes the result a WARN.
+    pub warnings: Vec<String>,
+    /// Devices that are not there yet; their part takes effect when they appear.
+    pub deferred: Vec<String>,
+}
+
+/// The files as they were before a plan's first step, to be recorded durably before that step. Should the
+/// machine stop in the middle, the next try undoes to this, and not to a half-made state.
+///
+/// It may hold `/etc/shadow`; `Debug` of [`FileState`] shows sizes only.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preimage {
+    /// Each file the plan changes, with its old state.
+    pub files: Vec<(String, Option<FileState>)>,
+    /// Each line that a command of the plan changes, as it was.
+    #[serde(default)]
+    pub lines: Vec<LineState>,
+}
+
+impl Plan {
+    /// A plan that does nothing but remember.
+    #[must_use]
+    pub const fn nothing(held: Held) -> Self {
+        Self { steps: Vec::new(), touches: Vec::new(), held, warnings: Vec::new(), deferred: Vec::new() }
+    }
+
+    /// True if there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The files it changes.
+    pub fn file_changes(&self) -> impl Iterator<Item = &FileChange> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::File(change) => Some(change),
+            Step::Run { .. } | Step::Show(_) | Step::Verify(_) => None,
+        })
+    }
+
+    /// The files and lines as they are before the plan runs. `earlier` is what an interrupted try recorded: where it knows
+    /// a file, it is right and the present state is not.
+    #[must_use]
+    pub fn preimage(&self, earlier: Option<&Preimage>) -> Preimage {
+        let Preimage { mut files, mut lines } = earlier.cloned().unwrap_or_default();
+        for change in self.file_changes() {
+            if !files.iter().any(|(path, _)| *path == change.path) {
+                files.push((change.path.clone(), change.before.clone()));
+            }
+        }
+        for touch in &self.touches {
+            if !lines.iter().any(|line| line.path == touch.path && line.key == touch.key) {
+                lines.push(touch.clone());
+            }
+        }
+        Preimage { files, lines }
+    }
+
+    /// The plan as the answer to a dry run: files with unified diffs, commands, warnings, what is deferred.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        serde_json::json!({
+            "files": self.file_changes().map(describe_file).collect::<Vec<_>>(),
+            "commands": self.steps.iter().filter_map(describe_command).collect::<Vec<_>>(),
+            "warnings": self.warnings,
+            "deferred": self.deferred,
+        })
+    }
+}
+
+fn describe_file(change: &FileChange) -> Value {
+    let action = match (&change.before, &change.after) {
+        (_, None) => "remove",
+        (None, Some(_)) => "create",
+        (Some(_), Some(_)) => "replace",
+    };
+    let diff = if change.secret { Value::Null } else { crate::diff::unified(change).into() };
+    serde_json::json!({
+        "path": change.path,
+        "action": action,
+        "mode": change.after.as_ref().map(|file| format!("{:04o}", file.mode)),
+        "diff": diff,
+    })
+}
+
+fn describe_command(step: &Step) -> Option<Value> {
+    let Step::Run { command, .. } = step else { return None };
+    let argv: Vec<&str> =
+        std::iter::once(command.program).chain(command.args.iter().map(String::as_str)).collect();
+    Some(argv.into())
+}

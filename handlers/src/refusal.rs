@@ -1,0 +1,75 @@
+//! Why a payload is not accepted, told so that its sender can mend it.
+
+use std::fmt;
+
+/// One fault of a payload: where it is, what was given, what was expected, and what to do.
+///
+/// It travels to the sender as it is, so it never holds a secret: whoever makes one of a secret field describes
+/// the value and does not quote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    path: String,
+    given: Option<String>,
+    expected: String,
+    hint: Option<String>,
+}
+
+impl Refusal {
+    /// A fault at `path` (`network.ethernets.ens0.addresses[0]`), with what would have been right.
+    pub fn at(path: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self { path: path.into(), given: None, expected: expected.into(), hint: None }
+    }
+
+    /// Adds what was given; long values are shortened.
+    #[must_use]
+    pub fn given(mut self, given: impl AsRef<str>) -> Self {
+        self.given = Some(cloud_channel_protocol::shorten(given.as_ref()));
+        self
+    }
+
+    /// Adds what to do next: "did you mean `dhcp4`?".
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Where in the document the fault is.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What was given, if it may be told.
+    #[must_use]
+    pub fn given_value(&self) -> Option<&str> {
+        self.given.as_deref()
+    }
+
+    /// What was expected.
+    #[must_use]
+    pub fn expected(&self) -> &str {
+        &self.expected
+    }
+
+    /// What to do next, if we know.
+    #[must_use]
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: expected {}", self.path, self.expected)?;
+        if let Some(given) = &self.given {
+            write!(f, ", got `{given}`")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "; {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Refusal {}

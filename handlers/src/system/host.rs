@@ -1,0 +1,241 @@
+//! The real machine, and a folder that plays one.
+
+use std::fmt;
+use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{Dir, FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::rand::GetRandomFlags;
+
+use super::tree::{Tree, TreePath};
+use super::{FileState, Invocation, LARGEST_FILE, System, command, durable};
+use crate::Secret;
+
+/// A folder of the machine has far fewer names; more are a mistake or an attack.
+const MOST_NAMES: usize = 65_536;
+
+/// As long as the C library's own `lckpwdf` waits.
+const LOCK_WAIT: Duration = Duration::from_secs(15);
+
+/// How long a console may refuse to take a line: a serial line whose other end has stopped reading.
+const CONSOLE_WAIT: Duration = Duration::from_secs(5);
+
+/// The machine this process runs on, or a folder that plays one.
+pub struct HostSystem {
+    tree: Tree,
+    sandbox: bool,
+}
+
+impl HostSystem {
+    /// The machine itself.
+    #[must_use]
+    pub fn real() -> Self {
+        Self { tree: Tree::new("/".into()), sandbox: false }
+    }
+
+    /// The folder `root` as the machine's `/`. No path leads out of it, no command runs, nothing is activated.
+    #[must_use]
+    pub const fn sandbox(root: PathBuf) -> Self {
+        Self { tree: Tree::new(root), sandbox: true }
+    }
+
+    fn lock_accounts(&self) -> io::Result<OwnedFd> {
+        let path = TreePath::parse("/etc/.pwd.lock")?;
+        let lock = || -> io::Result<OwnedFd> {
+            let folder = self.tree.folder(&path, true)?.ok_or(io::ErrorKind::NotFound)?;
+            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let file = rustix::fs::openat(folder, path.name, flags, Mode::from_raw_mode(0o600))?;
+            let end = Instant::now() + LOCK_WAIT;
+            loop {
+                match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+                    Ok(()) => return Ok(file),
+                    Err(Errno::AGAIN | Errno::ACCESS) if Instant::now() < end => {
+                        self.pause(Duration::from_millis(50));
+                    }
+                    Err(Errno::AGAIN | Errno::ACCESS) => {
+                        let text = format!("another program has held it for {LOCK_WAIT:?}");
+                        return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        lock().map_err(|error| path.fault("lock", error))
+    }
+
+    fn open_console(&self) -> io::Result<OwnedFd> {
+        let path = TreePath::parse("/dev/console")?;
+        let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        if !self.sandbox {
+            return Ok(rustix::fs::openat(rustix::fs::CWD, path.whole, flags, Mode::empty())?);
+        }
+        let folder = self.tree.folder(&path, true)?.ok_or(io::ErrorKind::NotFound)?;
+        let flags = flags | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW;
+        let console = rustix::fs::openat(folder, path.name, flags, Mode::from_raw_mode(0o600))?;
+        match FileType::from_raw_mode(rustix::fs::fstat(&console)?.st_mode) {
+            FileType::RegularFile => Ok(console),
+            // A device in a sandbox would be the host's.
+            _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "expected a regular file")),
+        }
+    }
+}
+
+impl fmt::Debug for HostSystem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HostSystem({:?}, sandbox: {})", self.tree, self.sandbox)
+    }
+}
+
+impl System for HostSystem {
+    fn read(&self, path: &str) -> io::Result<Option<FileState>> {
+        let path = TreePath::parse(path)?;
+        let opened = self.tree.open(&path, OFlags::RDONLY).map_err(|error| path.fault("read", error))?;
+        opened.map(|file| read_regular(file).map_err(|error| path.fault("read", error))).transpose()
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<String>> {
+        let path = TreePath::parse(path)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let names = || -> io::Result<Vec<String>> {
+            self.tree.open(&path, flags)?.map_or_else(|| Ok(Vec::new()), |folder| names_of(&folder))
+        };
+        names().map_err(|error| path.fault("list", error))
+    }
+
+    fn has_program(&self, path: &str) -> bool {
+        let Ok(path) = TreePath::parse(path) else { return false };
+        let Ok(Some(file)) = self.tree.open(&path, OFlags::PATH) else { return false };
+        rustix::fs::fstat(file).is_ok_and(|stat| {
+            FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_mode & 0o111 != 0
+        })
+    }
+
+    fn write(&self, path: &str, file: &FileState) -> io::Result<()> {
+        let path = TreePath::parse(path)?;
+        let write = || {
+            let folder = self.tree.folder(&path, true)?.ok_or(io::ErrorKind::NotFound)?;
+            durable::write(&folder, path.name, file)
+        };
+        write().map_err(|error| path.fault("write", error))
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        let path = TreePath::parse(path)?;
+        let remove = || match self.tree.folder(&path, false)? {
+            Some(folder) => durable::remove(&folder, path.name),
+            None => Ok(()),
+        };
+        remove().map_err(|error| path.fault("remove", error))
+    }
+
+    fn run(&self, invocation: &Invocation) -> io::Result<String> {
+        if self.sandbox {
+            let text =
+                format!("cannot run `{}`: no command of the host runs in a sandbox", invocation.program);
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        }
+        command::run(invocation)
+    }
+
+    fn hold_accounts(&self, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+        // Closing the file releases the lock.
+        let _lock = self.lock_accounts()?;
+        work()
+    }
+
+    fn is_sandbox(&self) -> bool {
+        self.sandbox
+    }
+
+    fn show_on_console(&self, line: &Secret) -> io::Result<()> {
+        let show = || write_patiently(self.open_console()?, format!("{}\n", line.expose()).as_bytes());
+        // The console's own errors never hold the line.
+        show().map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("cannot write to `/dev/console`: {}", super::tree::told(&error)),
+            )
+        })
+    }
+
+    fn random(&self, bytes: &mut [u8]) -> io::Result<()> {
+        fill_random(bytes)
+    }
+
+    fn today(&self) -> u64 {
+        // A clock before 1970 is no clock: day 0 would mean "must be changed", so it counts as day 1.
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        (since.as_secs() / 86_400).max(1)
+    }
+
+    fn pause(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+}
+
+/// Fills a buffer from the kernel's generator.
+pub(super) fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match rustix::rand::getrandom(&mut bytes[filled..], GetRandomFlags::empty()) {
+            Ok(more) => filled += more,
+            Err(Errno::INTR) => {}
+            Err(error) => {
+                let error = io::Error::from(error);
+                return Err(io::Error::new(error.kind(), format!("cannot get random bytes: {error}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_regular(file: OwnedFd) -> io::Result<FileState> {
+    let stat = rustix::fs::fstat(&file)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    let mut content = Vec::new();
+    std::fs::File::from(file).take(LARGEST_FILE + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > LARGEST_FILE {
+        let text = format!("it is larger than {LARGEST_FILE} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
+    Ok(FileState { content, mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid })
+}
+
+/// The folder's names that are UTF-8; nothing we know is called otherwise.
+fn names_of(folder: &OwnedFd) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        match entry.file_name().to_str() {
+            Ok("." | "..") | Err(_) => {}
+            Ok(_) if names.len() == MOST_NAMES => {
+                return Err(io::Error::other(format!("it holds more than {MOST_NAMES} names")));
+            }
+            Ok(name) => names.push(name.to_owned()),
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Writes to something that may not take everything at once, for a bounded time.
+fn write_patiently(file: OwnedFd, mut rest: &[u8]) -> io::Result<()> {
+    let mut file = std::fs::File::from(file);
+    let end = Instant::now() + CONSOLE_WAIT;
+    while !rest.is_empty() {
+        match file.write(rest) {
+            Ok(written) => rest = &rest[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

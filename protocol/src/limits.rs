@@ -1,0 +1,51 @@
+//! Every limit of the protocol cores, in one place.
+
+use std::time::Duration;
+
+/// What a core accepts, keeps and waits for. Each limit's overflow has a typed, tested behaviour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one message. Over it: that message is refused with 413, the rest of its batch goes on.
+    pub message_bytes: usize,
+    /// Bytes of one batch as it comes from the wire. Over it: the batch is refused whole with 413.
+    pub batch_bytes: usize,
+    /// Messages in one batch. Over it: the batch is refused whole with 413.
+    pub batch_messages: usize,
+    /// Nesting of arrays and objects in one batch, the batch's own array included. Over it: refused with 400.
+    pub json_depth: usize,
+    /// Sessions alive at a time. Over it: a handshake is refused with 503 and the advice to come back.
+    pub sessions: usize,
+    /// Connections that have no session yet. Over it: a new connection is closed at once.
+    pub unbound_connections: usize,
+    /// Subscriptions of one session. Over it: the subscribe is refused with 403.
+    pub subscriptions_per_session: usize,
+    /// Events waiting for one session. Over it: the oldest go, and a gap marker counts them.
+    pub queued_messages: usize,
+    /// Bytes of events waiting for one session; as `queued_messages`.
+    pub queued_bytes: usize,
+    /// Bytes of replies waiting for one connection that does not read. Over it: the connection is closed.
+    pub reply_bytes: usize,
+    /// Publishes whose acceptance is not settled yet. Over it: refused with 503.
+    pub pending_offers: usize,
+    /// How long a connection may live without a session or a first message. Over it: closed.
+    pub handshake_deadline: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 256 * 1024,
+            batch_bytes: 1024 * 1024,
+            batch_messages: 4_096,
+            json_depth: 64,
+            sessions: 1_024,
+            unbound_connections: 256,
+            subscriptions_per_session: 256,
+            queued_messages: 1_000,
+            queued_bytes: 1024 * 1024,
+            reply_bytes: 2 * 1024 * 1024,
+            pending_offers: 256,
+            handshake_deadline: Duration::from_secs(10),
+        }
+    }
+}

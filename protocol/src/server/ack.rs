@@ -1,0 +1,102 @@
+//! The ack extension, server side (CometD's "acknowledged messages").
+//!
+//! Events travel with connect replies only; each reply names the batch it closes, and the next connect says
+//! which batch has been seen. What has not been seen is sent again.
+
+use std::collections::VecDeque;
+
+use super::queue::QueuedEvent;
+use crate::limits::Limits;
+
+/// What one session has been sent and has not acknowledged.
+#[derive(Debug, Default)]
+pub(super) struct AckState {
+    /// The last batch that was closed.
+    batch: u64,
+    unseen: VecDeque<(u64, QueuedEvent)>,
+    /// Bytes of all unseen.
+    bytes: usize,
+}
+
+impl AckState {
+    /// The client has seen this batch and all before it. Returns what it has seen. A number that was never
+    /// given out is nonsense and changes nothing.
+    pub(super) fn seen(&mut self, batch: u64) -> Vec<QueuedEvent> {
+        let mut seen = Vec::new();
+        if batch > self.batch {
+            return seen;
+        }
+        while self.unseen.front().is_some_and(|(of, _)| *of <= batch) {
+            seen.extend(self.unseen.pop_front().map(|(_, event)| event));
+        }
+        self.bytes -= seen.iter().map(|event| event.json.len()).sum::<usize>();
+        seen
+    }
+
+    /// Closes a batch: all that is unseen, and the new events. Returns its number and its events.
+    pub(super) fn close(&mut self, new: Vec<QueuedEvent>) -> (u64, Vec<QueuedEvent>) {
+        self.batch += 1;
+        let batch = self.batch;
+        for (of, _) in &mut self.unseen {
+            *of = batch;
+        }
+        self.bytes += new.iter().map(|event| event.json.len()).sum::<usize>();
+        self.unseen.extend(new.into_iter().map(|event| (batch, event)));
+        (batch, self.unseen.iter().map(|(_, event)| event.clone()).collect())
+    }
+
+    /// True if something was sent and not seen.
+    pub(super) fn has_unseen(&self) -> bool {
+        !self.unseen.is_empty()
+    }
+
+    /// Bytes of further events that it may carry. What a reader has not acknowledged counts against its queue, so
+    /// that a silent one cannot grow it.
+    pub(super) fn room(&self, limits: &Limits) -> usize {
+        if self.unseen.len() < limits.queued_messages {
+            limits.queued_bytes.saturating_sub(self.bytes)
+        } else {
+            0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(texts: &[&str]) -> Vec<QueuedEvent> {
+        texts.iter().map(|text| QueuedEvent::new((*text).into(), None)).collect()
+    }
+
+    fn texts(events: &[QueuedEvent]) -> Vec<&str> {
+        events.iter().map(|e| &*e.json).collect()
+    }
+
+    #[test]
+    fn unseen_events_are_sent_again_in_order() {
+        let mut ack = AckState::default();
+        let (batch, sent) = ack.close(events(&["a", "b"]));
+        assert_eq!((batch, texts(&sent)), (1, vec!["a", "b"]));
+        let (batch, sent) = ack.close(events(&["c"]));
+        assert_eq!((batch, texts(&sent)), (2, vec!["a", "b", "c"]));
+        assert!(ack.seen(99).is_empty() && ack.has_unseen());
+        assert!(ack.seen(1).is_empty());
+        assert_eq!(texts(&ack.seen(2)), ["a", "b", "c"]);
+        assert_eq!(ack.close(Vec::new()).1.len(), 0);
+    }
+
+    #[test]
+    fn what_is_unseen_takes_room() {
+        let limits = Limits { queued_messages: 3, queued_bytes: 4, ..Limits::default() };
+        let mut ack = AckState::default();
+        assert_eq!(ack.room(&limits), 4);
+        ack.close(events(&["abc"]));
+        assert_eq!(ack.room(&limits), 1);
+        ack.close(events(&["de"]));
+        assert_eq!(ack.room(&limits), 0);
+        ack.seen(2);
+        ack.close(events(&["a", "b", "c"]));
+        assert_eq!(ack.room(&limits), 0, "by count");
+    }
+}

@@ -1,0 +1,106 @@
+//! A client's session: who it is, what it wants, what waits for it, and until when it lives.
+//!
+//! ```text
+//! handshake ──▶ HANDSHAKEN ──connect──▶ CONNECTED ──disconnect──▶ gone
+//!                   │                      │
+//!                   └── stayed away ───────┴──▶ gone      (both ends are "unknown client")
+//! ```
+//!
+//! A session outlives its stream: another stream of the same party continues it by naming its clientId.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::ack::AckState;
+use super::policy::{Peer, Principal};
+use super::queue::SessionQueue;
+use crate::channel::ChannelPattern;
+use crate::ids::{ClientId, ConnectionId, MessageId};
+
+/// A session's number within the server; never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct SessionKey(pub(super) u64);
+
+/// A connect that waits for an event, its deadline, or another connect.
+#[derive(Debug)]
+pub(super) struct HeldConnect {
+    pub(super) id: Option<MessageId>,
+    pub(super) until: Duration,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) client: ClientId,
+    pub(super) principal: Principal,
+    pub(super) peer: Peer,
+    /// True once a connect has been answered.
+    pub(super) connected: bool,
+    pub(super) connection: Option<ConnectionId>,
+    pub(super) subscriptions: Vec<ChannelPattern>,
+    pub(super) queue: SessionQueue,
+    pub(super) held: Option<HeldConnect>,
+    /// When it ends unless heard of; counts only while no connect is held.
+    pub(super) expires: Duration,
+    /// The ack extension's state, if the client asked for it.
+    pub(super) ack: Option<AckState>,
+    /// The earliest deadline for it in `Timers`.
+    pub(super) armed: Option<Duration>,
+}
+
+impl Session {
+    /// The next moment at which something has to happen to it by itself.
+    pub(super) fn deadline(&self) -> Duration {
+        self.held.as_ref().map_or(self.expires, |held| held.until)
+    }
+
+    /// True if events may go out without a connect to carry them.
+    pub(super) fn pushes_events(&self) -> bool {
+        self.ack.is_none()
+    }
+}
+
+/// All sessions, by key and by clientId.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    by_key: HashMap<SessionKey, Session>,
+    by_client: HashMap<ClientId, SessionKey>,
+    last: u64,
+}
+
+impl Sessions {
+    pub(super) fn insert(&mut self, session: Session) -> SessionKey {
+        self.last += 1;
+        let key = SessionKey(self.last);
+        self.by_client.insert(session.client, key);
+        self.by_key.insert(key, session);
+        key
+    }
+
+    pub(super) fn remove(&mut self, key: SessionKey) -> Option<Session> {
+        let session = self.by_key.remove(&key)?;
+        self.by_client.remove(&session.client);
+        Some(session)
+    }
+
+    pub(super) fn get_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
+        self.by_key.get_mut(&key)
+    }
+
+    pub(super) fn get(&self, key: SessionKey) -> Option<&Session> {
+        self.by_key.get(&key)
+    }
+
+    pub(super) fn find(&self, client: ClientId) -> Option<SessionKey> {
+        self.by_client.get(&client).copied()
+    }
+
+    pub(super) fn keys(&self) -> Vec<SessionKey> {
+        let mut keys: Vec<SessionKey> = self.by_key.keys().copied().collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+}

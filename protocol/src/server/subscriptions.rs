@@ -1,0 +1,103 @@
+//! Channel to subscribers. The cost of a look-up is the channel's depth, whatever else is subscribed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::session::SessionKey;
+use crate::channel::{ChannelName, ChannelPattern};
+
+type Subscribers = BTreeSet<SessionKey>;
+
+/// Three maps: exact channels, and the prefixes of both kinds of wildcard.
+#[derive(Debug, Default)]
+pub(super) struct SubscriptionIndex {
+    exact: HashMap<ChannelName, Subscribers>,
+    one_segment: HashMap<Arc<str>, Subscribers>,
+    any_depth: HashMap<Arc<str>, Subscribers>,
+}
+
+impl SubscriptionIndex {
+    pub(super) fn insert(&mut self, pattern: &ChannelPattern, session: SessionKey) {
+        let subscribers = match pattern {
+            ChannelPattern::Exact(name) => self.exact.entry(name.clone()).or_default(),
+            ChannelPattern::OneSegment(prefix) => self.one_segment.entry(prefix.clone()).or_default(),
+            ChannelPattern::AnyDepth(prefix) => self.any_depth.entry(prefix.clone()).or_default(),
+        };
+        subscribers.insert(session);
+    }
+
+    /// Removes a subscription; a channel without subscribers leaves the map.
+    pub(super) fn remove(&mut self, pattern: &ChannelPattern, session: SessionKey) {
+        match pattern {
+            ChannelPattern::Exact(name) => remove_from(&mut self.exact, name, session),
+            ChannelPattern::OneSegment(prefix) => remove_from(&mut self.one_segment, &**prefix, session),
+            ChannelPattern::AnyDepth(prefix) => remove_from(&mut self.any_depth, &**prefix, session),
+        }
+    }
+
+    /// All subscribers of a channel, each once, in a fixed order.
+    pub(super) fn subscribers(&self, channel: &ChannelName) -> Vec<SessionKey> {
+        let exact = self.exact.get(channel);
+        let one = self.one_segment.get(channel.parent());
+        let any = channel.ancestors().filter_map(|ancestor| self.any_depth.get(ancestor));
+        let mut found: Vec<SessionKey> = exact.into_iter().chain(one).chain(any).flatten().copied().collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}
+
+fn remove_from<K, Q>(map: &mut HashMap<K, Subscribers>, key: &Q, session: SessionKey)
+where
+    K: std::borrow::Borrow<Q> + Eq + std::hash::Hash,
+    Q: Eq + std::hash::Hash + ?Sized,
+{
+    if let Some(subscribers) = map.get_mut(key) {
+        subscribers.remove(&session);
+        if subscribers.is_empty() {
+            map.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pattern() -> impl Strategy<Value = ChannelPattern> {
+        "(/[ab]){0,3}/(a|b|\\*|\\*\\*)".prop_map(|text| ChannelPattern::parse(&text).unwrap())
+    }
+
+    proptest! {
+        /// The index finds exactly those whose patterns match, after any inserts and removals.
+        #[test]
+        fn agrees_with_matching_each_pattern(
+            inserted in prop::collection::vec((pattern(), 0_u64..4), 0..20),
+            removed in prop::collection::vec(any::<prop::sample::Index>(), 0..10),
+            channel in "(/[ab]){1,4}",
+        ) {
+            let channel = ChannelName::parse(&channel).unwrap();
+            let mut index = SubscriptionIndex::default();
+            let mut model: BTreeSet<(ChannelPattern, SessionKey)> = BTreeSet::new();
+            for (pattern, key) in &inserted {
+                index.insert(pattern, SessionKey(*key));
+                model.insert((pattern.clone(), SessionKey(*key)));
+            }
+            for chosen in removed {
+                if inserted.is_empty() { break; }
+                let (pattern, key) = chosen.get(&inserted);
+                index.remove(pattern, SessionKey(*key));
+                model.remove(&(pattern.clone(), SessionKey(*key)));
+            }
+            let expected: BTreeSet<SessionKey> =
+                model.iter().filter(|(p, _)| p.matches(&channel)).map(|(_, key)| *key).collect();
+            prop_assert_eq!(index.subscribers(&channel), expected.into_iter().collect::<Vec<_>>());
+            for (pattern, key) in &model {
+                index.remove(pattern, *key);
+            }
+            prop_assert!(index.exact.is_empty() && index.one_segment.is_empty() && index.any_depth.is_empty());
+        }
+    }
+}
