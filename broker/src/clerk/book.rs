@@ -1,0 +1,304 @@
+//! Carrying out orders: what only reads is answered, what writes goes into one transaction together.
+
+use std::sync::mpsc::SyncSender;
+
+use cloud_channel_handlers::{Preimage, config_module};
+use cloud_channel_protocol::{BayeuxError, ErrorCode, Module, Publication};
+
+use super::Desk;
+use super::order::{Admit, Draft, Order, Question, Report};
+use super::refusal::to_bayeux;
+use crate::driver::offers::{Asker, Request};
+use crate::journal::{
+    Accepted, Admission, ArrivalNo, Contents, Event, Journal, JournalError, Push, Sender, Seq,
+    SeqBlock, Transaction,
+};
+
+/// Event numbers reserved at a time: one commit for so many events, so many numbers skipped after a crash.
+const SEQ_BLOCK: u32 = 1_024;
+
+/// The journal and what the clerk needs beside it.
+pub(super) struct Book {
+    journal: Journal,
+    desk: Desk,
+    numbers: SeqBlock,
+    /// Finishes that could not be written yet. They are facts, so they are tried until they are.
+    overdue: Vec<Entry>,
+}
+
+/// An event under its number.
+struct Numbered {
+    seq: Seq,
+    publication: Publication,
+    asker: Option<Asker>,
+    keep: bool,
+}
+
+/// Something to write, kept apart from the transaction so that it can be reported, or tried again.
+enum Entry {
+    Push { request: Request, push: Box<Push> },
+    Event(Numbered),
+    Settle(Seq),
+    Begin { arrival: ArrivalNo, preimage: Box<Preimage>, go: SyncSender<()> },
+    Finish { arrival: ArrivalNo, module: Module, held: Option<Box<cloud_channel_handlers::Held>>, finish: Numbered },
+}
+
+/// What a transaction said to an entry; true once it is committed.
+#[derive(Default)]
+struct Written {
+    admission: Option<Admission>,
+    dropped: Vec<Seq>,
+    /// The entry alone was refused; the others stand.
+    refused: Option<JournalError>,
+}
+
+impl Book {
+    /// Reserves numbers and reads what is there.
+    pub(super) fn open(mut journal: Journal, desk: Desk) -> Result<(Self, Contents), JournalError> {
+        let contents = journal.load()?;
+        let numbers = reserve(&mut journal)?;
+        Ok((Self { journal, desk, numbers, overdue: Vec::new() }, contents))
+    }
+
+    /// True if something waits to be written again, without anybody asking.
+    pub(super) fn has_overdue(&self) -> bool {
+        !self.overdue.is_empty()
+    }
+
+    /// Carries out orders, in their order.
+    ///
+    /// # Errors
+    /// If it is not known whether a commit took place: then what is in memory may not be what is on disk, and only
+    /// a new start can tell.
+    pub(super) fn carry_out(&mut self, orders: Vec<Order>) -> Result<Vec<Report>, JournalError> {
+        let mut reports = Vec::new();
+        let mut entries = std::mem::take(&mut self.overdue);
+        for order in orders {
+            self.prepare(order, &mut entries, &mut reports);
+        }
+        if entries.is_empty() {
+            return Ok(reports);
+        }
+        match self.write(&entries) {
+            Err(error @ JournalError::Commit { in_doubt: true, .. }) => return Err(error),
+            Ok(written) => {
+                for (entry, written) in entries.into_iter().zip(written) {
+                    self.report(entry, written, &mut reports);
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "cannot write to the journal");
+                for entry in entries {
+                    self.report_failure(entry, &error, &mut reports);
+                }
+            }
+        }
+        Ok(reports)
+    }
+
+    fn prepare(&mut self, order: Order, entries: &mut Vec<Entry>, reports: &mut Vec<Report>) {
+        match order {
+            Order::Admit(admit) => match self.check(*admit) {
+                Ok(entry) => entries.push(entry),
+                Err((request, error)) => reports.push(Report::Verdict { request, admitted: Err(error) }),
+            },
+            Order::Answer(question) => reports.push(self.answer(*question)),
+            Order::Append(draft) => entries.extend(self.number(*draft).map(Entry::Event)),
+            Order::Settle(seq) => entries.push(Entry::Settle(seq)),
+            Order::Fetch(arrival) => match self.journal.entry(arrival) {
+                Ok(entry) => reports.push(Report::Fetched(Box::new(entry))),
+                Err(error) => {
+                    tracing::error!(%arrival, error = &error as &dyn std::error::Error, "a push is unreadable");
+                    reports.push(Report::Unreadable { arrival });
+                }
+            },
+            Order::Begin { arrival, preimage, start, go } => {
+                entries.push(Entry::Begin { arrival, preimage, go });
+                entries.extend(start.and_then(|draft| self.number(*draft)).map(Entry::Event));
+            }
+            Order::Finish { arrival, module, held, finish } => {
+                let finish = self.number(*finish);
+                entries.extend(finish.map(|finish| Entry::Finish { arrival, module, held, finish }));
+            }
+        }
+    }
+
+    /// Asks the module, which may look at the machine, before anything is promised.
+    fn check(&self, admit: Admit) -> Result<Entry, (Request, BayeuxError)> {
+        let Admit { request, sender, payload } = admit;
+        let module = config_module(request.module);
+        if let Err(refusal) = module.check(&payload, &*self.desk.system) {
+            return Err((request, to_bayeux(&refusal)));
+        }
+        let sender = match Sender::parse(&sender) {
+            Ok(sender) => sender,
+            Err(error) => {
+                return Err((request, BayeuxError::new(ErrorCode::Internal, "", error.to_string())));
+            }
+        };
+        let wall = self.desk.clock.now().wall.as_millis();
+        let push = Push {
+            module: request.module,
+            spelling: request.spelling.clone(),
+            cause: request.id.clone(),
+            sender,
+            payload: payload.into(),
+            generation: request.ext.generation,
+            confirm_seconds: request.ext.confirm_seconds,
+            arrived_ms: u64::try_from(wall).unwrap_or(u64::MAX),
+        };
+        Ok(Entry::Push { request, push: Box::new(push) })
+    }
+
+    fn answer(&self, question: Question) -> Report {
+        let Question { request, held, dry_run } = question;
+        let module = config_module(request.module);
+        let answer = match dry_run {
+            None => Ok(module.describe(&held, &*self.desk.system)),
+            Some(payload) => module
+                .plan(&held, &payload, &*self.desk.system)
+                .map(|plan| serde_json::json!({ "plan": plan.to_json() }))
+                .map_err(|refusal| to_bayeux(&refusal)),
+        };
+        Report::Answer { request, answer }
+    }
+
+    /// Gives an event its number. There is none only if the journal cannot reserve any more; then the event is lost,
+    /// and said to be.
+    fn number(&mut self, draft: Draft) -> Option<Numbered> {
+        let keep = draft.keep;
+        let seq = match self.numbers.next() {
+            Some(seq) => seq,
+            None => {
+                self.numbers = reserve(&mut self.journal)
+                    .inspect_err(|error| {
+                        tracing::error!(error = error as &dyn std::error::Error, "cannot number an event");
+                    })
+                    .ok()?;
+                self.numbers.next()?
+            }
+        };
+        let (publication, asker) = draft.numbered(seq);
+        Some(Numbered { seq, publication, asker, keep })
+    }
+
+    /// One transaction. If it fails, nothing of it is there.
+    fn write(&mut self, entries: &[Entry]) -> Result<Vec<Written>, JournalError> {
+        let mut transaction = self.journal.begin()?;
+        let written = entries.iter().map(|entry| write_entry(&mut transaction, entry)).collect::<Result<_, _>>()?;
+        transaction.commit()?;
+        Ok(written)
+    }
+
+    fn report(&mut self, entry: Entry, written: Written, reports: &mut Vec<Report>) {
+        match entry {
+            Entry::Push { request, push } => {
+                let admitted = verdict(written.admission, &push);
+                reports.push(Report::Verdict { request, admitted });
+            }
+            Entry::Event(event) => reports.push(event.recorded()),
+            Entry::Settle(_) => {}
+            Entry::Begin { arrival, go, .. } => match written.refused {
+                // The job may have given up; then nobody waits for the word.
+                None => drop(go.try_send(())),
+                Some(error) => {
+                    tracing::error!(%arrival, error = &error as &dyn std::error::Error, "cannot record a push's start");
+                }
+            },
+            Entry::Finish { arrival, module, held, finish } => {
+                if let Some(error) = written.refused {
+                    tracing::error!(%arrival, error = &error as &dyn std::error::Error, "cannot keep a module's state");
+                }
+                reports.push(finish.recorded());
+                reports.push(Report::Finished { module, held });
+            }
+        }
+        if !written.dropped.is_empty() {
+            let total = self.journal.dropped().unwrap_or_default();
+            reports.push(Report::Dropped { events: written.dropped, total });
+        }
+    }
+
+    fn report_failure(&mut self, entry: Entry, error: &JournalError, reports: &mut Vec<Report>) {
+        match entry {
+            Entry::Push { request, .. } => {
+                let text = format!("The message cannot be recorded and was not accepted ({error})");
+                let error = BayeuxError::new(ErrorCode::Internal, "", text);
+                reports.push(Report::Verdict { request, admitted: Err(error) });
+            }
+            Entry::Event(Numbered { publication, asker, .. }) => {
+                reports.push(Report::Unrecorded { publication, asker });
+            }
+            // It is sent again after the next start, under the same number.
+            Entry::Settle(_) => {}
+            // The job sees its channel closed, and changes nothing.
+            Entry::Begin { go, .. } => drop(go),
+            finish @ Entry::Finish { .. } => self.overdue.push(finish),
+        }
+    }
+}
+
+impl Numbered {
+    fn recorded(self) -> Report {
+        Report::Recorded { seq: self.seq, publication: self.publication, asker: self.asker }
+    }
+
+    fn event(&self) -> Event {
+        let Publication { channel, data, ext, .. } = self.publication.clone();
+        Event { channel, data, ext, keep: self.keep }
+    }
+}
+
+fn reserve(journal: &mut Journal) -> Result<SeqBlock, JournalError> {
+    let mut transaction = journal.begin()?;
+    let block = transaction.reserve_seq(SEQ_BLOCK)?;
+    transaction.commit()?;
+    Ok(block)
+}
+
+fn write_entry(transaction: &mut Transaction<'_>, entry: &Entry) -> Result<Written, JournalError> {
+    let mut written = Written::default();
+    match entry {
+        Entry::Push { push, .. } => written.admission = Some(transaction.accept(push)?),
+        Entry::Event(event) => written.dropped = transaction.append_event(event.seq, &event.event())?,
+        Entry::Settle(seq) => {
+            // Already gone if it was dropped in the meantime.
+            let _was_there = transaction.settle_event(*seq)?;
+        }
+        Entry::Begin { arrival, preimage, .. } => match transaction.started(*arrival, preimage) {
+            Err(error @ (JournalError::TooLarge { .. } | JournalError::NoSuchPush(_))) => {
+                written.refused = Some(error);
+            }
+            outcome => outcome?,
+        },
+        Entry::Finish { arrival, held, finish, .. } => {
+            match transaction.complete(*arrival, held.as_deref(), finish.seq, &finish.event()) {
+                Err(error @ JournalError::TooLarge { .. }) => {
+                    written.refused = Some(error);
+                    written.dropped = transaction.complete(*arrival, None, finish.seq, &finish.event())?;
+                }
+                outcome => written.dropped = outcome?,
+            }
+        }
+    }
+    Ok(written)
+}
+
+fn verdict(admission: Option<Admission>, push: &Push) -> Result<Option<Accepted>, BayeuxError> {
+    match admission {
+        Some(Admission::Accepted(accepted)) => Ok(Some(accepted)),
+        Some(Admission::Pending(_)) => Ok(None),
+        Some(Admission::Conflict) => {
+            let text = "This id was used for another message already, give each message an id of its own";
+            Err(BayeuxError::new(ErrorCode::Conflict, "id", text))
+        }
+        Some(Admission::Stale { given, highest }) => {
+            let text = format!("Stale generation, expected more than {highest}, got {given}");
+            Err(BayeuxError::new(ErrorCode::Conflict, "ext.cloudinit.generation", text))
+        }
+        Some(Admission::Busy) | None => {
+            let text = format!("Too many pushes wait for {}, send it again later", push.module);
+            Err(BayeuxError::busy(&text))
+        }
+    }
+}

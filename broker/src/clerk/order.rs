@@ -1,0 +1,116 @@
+//! What the clerk is asked, and what it says.
+
+use std::sync::mpsc::SyncSender;
+
+use cloud_channel_handlers::{Held, Preimage};
+use cloud_channel_protocol::{BayeuxError, ChannelName, CloudinitExt, MessageId, Module, Publication};
+use serde_json::value::RawValue;
+
+use crate::driver::offers::{Asker, Request};
+use crate::journal::{Accepted, ArrivalNo, Contents, Dropped, InboxEntry, Seq};
+
+/// An event that has no number yet.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) channel: ChannelName,
+    pub(crate) data: Box<RawValue>,
+    /// The message that caused it.
+    pub(crate) cause: Option<MessageId>,
+    /// cloud-init never sent it.
+    pub(crate) inferred: bool,
+    /// It is the finish of a push: the last to go when room is short.
+    pub(crate) keep: bool,
+    /// Whose publish it is, if that waits for a reply.
+    pub(crate) asker: Option<Asker>,
+}
+
+impl Draft {
+    /// A plain event.
+    pub(crate) fn event(channel: ChannelName, data: Box<RawValue>, cause: Option<MessageId>) -> Self {
+        Self { channel, data, cause, inferred: false, keep: false, asker: None }
+    }
+
+    /// The message, once it has its number.
+    pub(super) fn numbered(self, seq: Seq) -> (Publication, Option<Asker>) {
+        let ext = CloudinitExt {
+            cause: self.cause,
+            seq: Some(seq.get()),
+            inferred: self.inferred,
+            ..CloudinitExt::default()
+        };
+        let publication =
+            Publication { channel: self.channel, id: None, data: self.data, ext: Some(ext.to_ext()) };
+        (publication, self.asker)
+    }
+}
+
+/// A push to be checked and accepted.
+#[derive(Debug)]
+pub(crate) struct Admit {
+    pub(crate) request: Request,
+    /// The scope of the message's id.
+    pub(crate) sender: String,
+    /// Secret.
+    pub(crate) payload: Box<RawValue>,
+}
+
+/// A question about a module.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) request: Request,
+    pub(crate) held: Held,
+    /// The push whose plan is asked for; without one, what the module holds is.
+    pub(crate) dry_run: Option<Box<RawValue>>,
+}
+
+/// One thing for the clerk to do.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Check a push, and keep it if it is fit.
+    Admit(Box<Admit>),
+    /// Answer a question.
+    Answer(Box<Question>),
+    /// Number an event and keep it until it is delivered.
+    Append(Box<Draft>),
+    /// An event was delivered.
+    Settle(Seq),
+    /// Bring a push back with its payload.
+    Fetch(ArrivalNo),
+    /// A push is about to change the machine: keep the files as they are, then let it go on.
+    Begin { arrival: ArrivalNo, preimage: Box<Preimage>, start: Option<Box<Draft>>, go: SyncSender<()> },
+    /// A push has ended: forget it, keep what its module holds, and number its finish, all at once.
+    Finish { arrival: ArrivalNo, module: Module, held: Option<Box<Held>>, finish: Box<Draft> },
+}
+
+impl Order {
+    /// True for what follows from a push that was accepted, or an event that was recorded.
+    pub(super) fn follows_a_promise(&self) -> bool {
+        match self {
+            Self::Admit(_) | Self::Answer(_) | Self::Append(_) => false,
+            Self::Settle(_) | Self::Fetch(_) | Self::Begin { .. } | Self::Finish { .. } => true,
+        }
+    }
+}
+
+/// What the clerk reports, after the commit that makes it true.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// The journal is open, and this is in it.
+    Opened(Box<Contents>),
+    /// A push was accepted (`None`: it waits already, as an earlier copy) or not.
+    Verdict { request: Request, admitted: Result<Option<Accepted>, BayeuxError> },
+    /// The answer to a question.
+    Answer { request: Request, answer: Result<serde_json::Value, BayeuxError> },
+    /// An event is kept and may be seen.
+    Recorded { seq: Seq, publication: Publication, asker: Option<Asker> },
+    /// An event could not be kept.
+    Unrecorded { publication: Publication, asker: Option<Asker> },
+    /// Events had to go to make room.
+    Dropped { events: Vec<Seq>, total: Dropped },
+    /// A push, as asked for.
+    Fetched(Box<InboxEntry>),
+    /// A push cannot be brought back: its record is damaged.
+    Unreadable { arrival: ArrivalNo },
+    /// A push is ended; this is what its module holds now.
+    Finished { module: Module, held: Option<Box<Held>> },
+}

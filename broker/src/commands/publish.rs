@@ -1,0 +1,23 @@
+//! `publish`.
+
+use cloud_channel_protocol::Publication;
+
+use super::arguments::PublishArguments;
+use super::client::{read_json, with_session};
+use super::{FAILED, OK, complain};
+
+pub(super) async fn run(arguments: PublishArguments) -> anyhow::Result<u8> {
+    let data = read_json(&arguments.data, "the data")?;
+    let reply = with_session(&arguments.target.endpoint(), async |session| {
+        let id = Some(session.next_id());
+        session.publish(&Publication { channel: arguments.channel, id, data, ext: None }).await
+    })
+    .await?;
+    match reply {
+        Ok(()) => Ok(OK),
+        Err(error) => {
+            complain(&error);
+            Ok(FAILED)
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `set`: push, and follow it to its finish.
+
+use anyhow::Context;
+use cloud_channel_protocol::{
+    ChannelPattern, CloudinitExt, EventResult, EventType, MessageId, Publication, ReportingEvent, Stage, Topic,
+    Verb,
+};
+
+use super::arguments::SetArguments;
+use super::client::{Session, read_json, with_session};
+use super::{FAILED, OK, complain, print_line};
+
+pub(super) async fn run(arguments: SetArguments) -> anyhow::Result<u8> {
+    let module = Topic::step_name(&arguments.module).context("a module's name has no such characters")?;
+    let text = match arguments.file.as_str() {
+        "-" => "-".to_owned(),
+        file => std::fs::read_to_string(file).with_context(|| format!("cannot read `{file}`"))?,
+    };
+    let data = read_json(&text, &format!("`{}`", arguments.file))?;
+    let ext = CloudinitExt {
+        generation: arguments.generation,
+        dry_run: arguments.dry_run,
+        ..CloudinitExt::default()
+    };
+    with_session(&arguments.target.endpoint(), async |session| {
+        let instance = session.instance().await?;
+        let channel = Topic::Config(Verb::Set, module.clone()).channel(&instance);
+        if arguments.dry_run {
+            return match session.ask(channel, data, Some(ext.to_ext())).await? {
+                Ok(plan) => {
+                    let value: serde_json::Value = serde_json::from_str(plan.get())?;
+                    print_line(&serde_json::to_string_pretty(&value)?)?;
+                    Ok(OK)
+                }
+                Err(error) => refused(&error),
+            };
+        }
+        let results = Topic::StageStep(Stage::ModulesConfig, module).channel(&instance);
+        session.subscribe(&ChannelPattern::Exact(results)).await?;
+        let id = session.next_id();
+        let push = Publication { channel, id: Some(id.clone()), data, ext: Some(ext.to_ext()) };
+        match session.publish(&push).await? {
+            Err(error) => refused(&error),
+            Ok(()) if arguments.no_wait => Ok(OK),
+            Ok(()) => follow(session, &id).await,
+        }
+    })
+    .await
+}
+
+fn refused(error: &str) -> anyhow::Result<u8> {
+    complain(error);
+    Ok(FAILED)
+}
+
+/// Prints the push's events until its finish.
+async fn follow(session: &mut Session<'_>, id: &MessageId) -> anyhow::Result<u8> {
+    loop {
+        let event = session.next_event().await?;
+        let ext = CloudinitExt::from_ext(event.ext.as_deref()).unwrap_or_default();
+        if ext.cause.as_ref() != Some(id) {
+            continue;
+        }
+        let events: Vec<ReportingEvent> = serde_json::from_str(event.data.get())?;
+        for event in events {
+            let result = event.result.map_or_else(|| "start".to_owned(), |result| format!("{result:?}").to_uppercase());
+            print_line(&format!("{result} {}", event.description))?;
+            if event.event_type == EventType::Finish {
+                return Ok(if event.result == Some(EventResult::Fail) { FAILED } else { OK });
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The one task that owns the Bayeux server. Everything that happens comes to it as a [`Happening`]; everything
+//! that is to be done goes out through slots and bounded queues, and it never waits for any of them.
+//!
+//! ```text
+//! connections ─┐                         ┌─▶ slots of connections (frames)
+//! webhook ─────┤                         ├─▶ clerk  (journal thread)
+//! clerk ───────┼─▶ Happening ─▶ driver ──┼─▶ jobs   (a thread for each push at work)
+//! jobs ────────┤      (Server + state)   └─▶ link   (dialled connection)
+//! link ────────┘
+//! ```
+//!
+//! This file is the loop and the dispatch; `offers` decides about publishes, `events` sends ours out, `pushes`
+//! runs accepted pushes in order, `link` minds the dialled side, `status` tells how things are.
+
+mod events;
+mod link;
+pub(crate) mod offers;
+mod pushes;
+pub(crate) mod status;
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use cloud_channel_handlers::System;
+use cloud_channel_protocol::server::{
+    Input, LocalId, LocalSession, Output, Peer, Server, ServerConfig,
+};
+use cloud_channel_protocol::{ChannelPattern, ConnectionId, InstanceId, ReportingEvent};
+use tokio::sync::mpsc;
+
+use crate::clerk::{ClerkHandle, Report};
+use crate::clock::Clock;
+use crate::guest::outbox::Outbox;
+use crate::guest::stages::StageTracker;
+use crate::ids::RandomIds;
+use crate::job::JobReport;
+use crate::link::{LinkHandle, LinkReport};
+use crate::policy::PeerPolicy;
+use crate::shutdown::Watchdog;
+use crate::transport::registry::{ConnectionRegistry, Outgoing};
+
+/// Waiting happenings. Whoever has one more waits with it, which is what slows a flooding peer down.
+const QUEUE: usize = 256;
+/// Happenings taken in before their outputs go out, so that many small ones share frames.
+const BATCH: usize = 128;
+/// The guest's one local session: it is asked about everything below `/cloudinit/`.
+const GUEST: LocalId = LocalId(0);
+
+/// Something the driver has to know.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    Opened { connection: ConnectionId, peer: Peer },
+    Received { connection: ConnectionId, bytes: Bytes },
+    Writable { connection: ConnectionId },
+    Closed { connection: ConnectionId },
+    /// An event of cloud-init, by webhook.
+    Reported(Box<ReportingEvent>),
+    Clerk(Vec<Report>),
+    Job(Box<JobReport>),
+    Link(LinkReport),
+    /// End well: what is under way is finished, nothing new is begun.
+    Stop,
+}
+
+/// The driver has ended, and with it everything it could be told.
+#[derive(Debug, thiserror::Error)]
+#[error("the driver has ended")]
+pub(crate) struct DriverEnded;
+
+/// How others reach the driver.
+#[derive(Debug, Clone)]
+pub(crate) struct DriverHandle(mpsc::Sender<Happening>);
+
+/// The driver's end of its queue.
+pub(crate) struct Happenings(mpsc::Receiver<Happening>);
+
+impl DriverHandle {
+    pub(crate) fn new() -> (Self, Happenings) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(sender), Happenings(receiver))
+    }
+
+    /// Tells the driver; waits while its queue is full.
+    pub(crate) async fn tell(&self, happening: Happening) -> Result<(), DriverEnded> {
+        self.0.send(happening).await.map_err(|_| DriverEnded)
+    }
+
+    /// The same from a plain thread.
+    pub(crate) fn tell_blocking(&self, happening: Happening) -> Result<(), DriverEnded> {
+        self.0.blocking_send(happening).map_err(|_| DriverEnded)
+    }
+}
+
+/// What the driver is made of.
+pub(crate) struct Parts {
+    pub(crate) instance: InstanceId,
+    pub(crate) server: ServerConfig,
+    pub(crate) policy: PeerPolicy,
+    pub(crate) registry: Arc<ConnectionRegistry>,
+    pub(crate) clerk: ClerkHandle,
+    pub(crate) link: Option<LinkHandle>,
+    pub(crate) system: Arc<dyn System>,
+    pub(crate) handle: DriverHandle,
+    pub(crate) clock: Clock,
+    /// The endpoints listened on, for status.
+    pub(crate) listening: Vec<String>,
+    pub(crate) watchdog: Watchdog,
+}
+
+/// The owner of the server and of all that this guest knows of itself.
+pub(crate) struct Driver {
+    server: Server,
+    parts: Parts,
+    stages: StageTracker,
+    outbox: Outbox,
+    pushes: pushes::Pushes,
+    link: link::LinkState,
+    counters: status::Counters,
+    /// Events from before the journal was open.
+    early: Vec<crate::clerk::Draft>,
+    ready: bool,
+    stopping: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let policy = Box::new(parts.policy);
+        let mut server = Server::new(parts.server.clone(), policy, Box::new(RandomIds));
+        let accepts = ["/cloudinit/**", status::CHANNEL]
+            .map(|text| ChannelPattern::parse(text).expect("a constant is a pattern"));
+        server.attach(LocalSession { id: GUEST, accepts: accepts.to_vec(), subscribes: Vec::new() });
+        Self {
+            server,
+            stages: StageTracker::default(),
+            outbox: Outbox::default(),
+            pushes: pushes::Pushes::default(),
+            link: link::LinkState::default(),
+            counters: status::Counters::default(),
+            early: Vec::new(),
+            ready: false,
+            stopping: false,
+            parts,
+        }
+    }
+
+    /// Runs until it has been told to stop and everything under way is done.
+    pub(crate) async fn run(mut self, mut happenings: Happenings) {
+        loop {
+            let deadline = self.next_deadline();
+            let due = async {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                happening = happenings.0.recv() => match happening {
+                    Some(happening) => self.take(happening),
+                    None => return,
+                },
+                () = due => {}
+            }
+            for _ in 1..BATCH {
+                let Ok(happening) = happenings.0.try_recv() else { break };
+                self.take(happening);
+            }
+            let now = self.parts.clock.now();
+            self.server.handle_timeout(now);
+            self.parts.watchdog.feed(now.uptime);
+            self.pump();
+            if self.stopping && self.is_idle() {
+                return;
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Option<tokio::time::Instant> {
+        let server = self.server.next_timeout();
+        let watchdog = self.parts.watchdog.next();
+        server.into_iter().chain(watchdog).min().map(|uptime| self.parts.clock.instant(uptime))
+    }
+
+    fn take(&mut self, happening: Happening) {
+        match happening {
+            Happening::Opened { connection, peer } => self.input(Input::Opened { connection, peer }),
+            Happening::Received { connection, bytes } => {
+                self.input(Input::Received { connection, bytes: &bytes });
+            }
+            Happening::Writable { connection } => self.input(Input::Writable { connection }),
+            Happening::Closed { connection } => self.input(Input::Closed { connection }),
+            Happening::Reported(event) => self.reported(*event),
+            Happening::Clerk(reports) => {
+                for report in reports {
+                    self.clerk_report(report);
+                }
+            }
+            Happening::Job(report) => self.job_report(*report),
+            Happening::Link(report) => self.link_report(report),
+            Happening::Stop => self.stop(),
+        }
+    }
+
+    fn clerk_report(&mut self, report: Report) {
+        match report {
+            Report::Opened(contents) => self.journal_opened(*contents),
+            Report::Verdict { request, admitted } => self.verdict(&request, admitted),
+            Report::Answer { request, answer } => self.answer(&request, answer),
+            Report::Recorded { seq, publication, asker } => self.recorded(seq, publication, asker),
+            Report::Unrecorded { publication, asker } => self.unrecorded(&publication, asker),
+            Report::Dropped { events, total } => self.events_dropped(&events, total),
+            Report::Fetched(entry) => self.fetched(*entry),
+            Report::Unreadable { arrival } => self.unreadable(arrival),
+            Report::Finished { module, held } => self.push_recorded(module, held.map(|held| *held)),
+        }
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        let now = self.parts.clock.now();
+        self.server.handle(now, input);
+    }
+
+    /// Carries out what the server has decided, until it wants nothing more.
+    fn pump(&mut self) {
+        while let Some(output) = self.server.poll_output() {
+            match output {
+                Output::Transmit { connection, batch } => {
+                    self.parts.registry.put(connection, Outgoing::Frame(batch));
+                }
+                Output::Close { connection, reason } => {
+                    self.parts.registry.put(connection, Outgoing::Close(reason));
+                }
+                Output::Offer { offer, sender, publication, .. } => self.offered(offer, sender, publication),
+                Output::Receipt(seq) => self.receipt(seq),
+                Output::Subscribed { client, principal, added, had } => {
+                    self.subscribed(client, &principal, &added, &had);
+                }
+                Output::SessionBegun { client, principal, connection } => {
+                    tracing::info!(%client, %principal, %connection, "session begun");
+                }
+                Output::SessionEnded { client, reason } => tracing::info!(%client, ?reason, "session ended"),
+                // The guest's local session subscribes to nothing.
+                Output::Deliver { .. } => {}
+            }
+        }
+        self.pump_link();
+    }
+
+    fn stop(&mut self) {
+        if self.stopping {
+            return;
+        }
+        tracing::info!("stopping: finishing what is under way");
+        self.stopping = true;
+        self.input(Input::Drain);
+        if let Some(link) = &self.parts.link {
+            link.stop();
+        }
+    }
+
+    /// Nothing under way that would be lost or cut: accepted pushes that were not begun wait in the journal.
+    fn is_idle(&self) -> bool {
+        !self.pushes.any_running() && self.parts.registry.is_empty() && self.link.is_down()
+    }
+}

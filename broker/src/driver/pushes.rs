@@ -1,0 +1,283 @@
+//! Accepted pushes: one at a time for each module, in order of arrival; modules do not wait for one another.
+
+use std::collections::{HashMap, VecDeque};
+
+use cloud_channel_handlers::Held;
+use cloud_channel_protocol::server::Input;
+use cloud_channel_protocol::{
+    BayeuxError, CloudinitExt, EventResult, EventType, MessageId, Module, ModuleName, Publication,
+    ReportingEvent, Stage, Topic, Verb,
+};
+
+use super::Driver;
+use super::offers::{Asker, Request};
+use crate::clerk::{Draft, Order};
+use crate::job::{Ending, Job, JobReport};
+use crate::journal::{Accepted, ArrivalNo, Contents, InboxEntry};
+
+/// What waits and what is at work.
+#[derive(Debug, Default)]
+pub(super) struct Pushes {
+    lanes: HashMap<Module, Lane>,
+}
+
+/// One module's.
+#[derive(Debug, Default)]
+struct Lane {
+    held: Held,
+    backlog: VecDeque<Accepted>,
+    running: Option<Accepted>,
+    /// Finished pushes, for status.
+    results: HashMap<&'static str, u64>,
+}
+
+impl Pushes {
+    pub(super) fn held(&self, module: Module) -> Held {
+        self.lanes.get(&module).map(|lane| lane.held.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn any_running(&self) -> bool {
+        self.lanes.values().any(|lane| lane.running.is_some())
+    }
+
+    /// For status: waiting, at work, and results of each module.
+    pub(super) fn describe(&self) -> serde_json::Value {
+        let lanes = Module::all().filter_map(|module| self.lanes.get(&module).map(|lane| (module, lane)));
+        lanes
+            .map(|(module, lane)| {
+                let shape = serde_json::json!({
+                    "waiting": lane.backlog.len(),
+                    "at_work": usize::from(lane.running.is_some()),
+                    "results": lane.results,
+                });
+                (module.canonical().to_owned(), shape)
+            })
+            .collect()
+    }
+
+    fn lane(&mut self, module: Module) -> &mut Lane {
+        self.lanes.entry(module).or_default()
+    }
+}
+
+impl Driver {
+    /// The journal is open: take up what an earlier run has left.
+    pub(super) fn journal_opened(&mut self, contents: Contents) {
+        let Contents { inbox, outbox, modules, dropped } = contents;
+        tracing::info!(pushes = inbox.len(), events = outbox.len(), "journal open");
+        self.counters.dropped = dropped;
+        for (seq, event) in outbox {
+            let publication =
+                Publication { channel: event.channel, id: None, data: event.data, ext: event.ext };
+            self.outbox.insert(seq.get(), publication);
+        }
+        for (module, state) in modules {
+            self.pushes.lane(module).held = state.held;
+        }
+        for accepted in inbox {
+            self.pushes.lane(accepted.module).backlog.push_back(accepted);
+        }
+        self.ready = true;
+        for draft in std::mem::take(&mut self.early) {
+            if self.send_out(draft).is_err() {
+                self.counters.lost += 1;
+            }
+        }
+        for module in Module::all() {
+            self.start_next(module);
+        }
+        crate::shutdown::notify_ready();
+        tracing::info!(instance = %self.parts.instance, listening = ?self.parts.listening, "ready");
+    }
+
+    /// A push was judged: its sender hears of it, and if it was taken its turn comes.
+    pub(super) fn verdict(&mut self, request: &Request, admitted: Result<Option<Accepted>, BayeuxError>) {
+        match admitted {
+            Ok(accepted) => {
+                self.accept(&request.asker);
+                if let Some(accepted) = accepted {
+                    tracing::info!(module = %accepted.module, arrival = %accepted.arrival, "push accepted");
+                    self.pushes.lane(accepted.module).backlog.push_back(accepted);
+                    self.start_next(request.module);
+                }
+            }
+            Err(error) => {
+                self.refuse(&request.asker, &error);
+                if request.asker == Asker::Link {
+                    self.report_refusal(&request.spelling, request.id.clone(), &error);
+                }
+            }
+        }
+        self.link_settled(&request.asker);
+    }
+
+    /// Where no publish reply exists, a refusal is a failed finish that names its cause.
+    pub(super) fn report_refusal(
+        &mut self,
+        spelling: &ModuleName,
+        cause: Option<MessageId>,
+        error: &BayeuxError,
+    ) {
+        let name = spelling.module().map_or("config-unknown", Module::event_name);
+        let event = self.event(name, EventType::Finish, format!("{name} was refused: {error}"));
+        let event = ReportingEvent { result: Some(EventResult::Fail), ..event };
+        let draft = self.result_draft(spelling, event, cause);
+        if let Err(error) = self.send_out(draft) {
+            self.counters.lost += 1;
+            tracing::warn!(%error, "a refusal could not be reported");
+        }
+    }
+
+    fn start_next(&mut self, module: Module) {
+        let lane = self.pushes.lane(module);
+        if self.stopping || !self.ready || lane.running.is_some() {
+            return;
+        }
+        let Some(next) = lane.backlog.pop_front() else { return };
+        let arrival = next.arrival;
+        lane.running = Some(next);
+        if let Err(error) = self.parts.clerk.order(Order::Fetch(arrival)) {
+            tracing::warn!(%arrival, %error, "a push has to wait for the next start");
+            self.pushes.lane(module).running = None;
+        }
+    }
+
+    /// A push has come back from the journal with its payload.
+    pub(super) fn fetched(&mut self, entry: InboxEntry) {
+        let (module, arrival) = (entry.accepted.module, entry.accepted.arrival);
+        let held = self.pushes.held(module);
+        let job =
+            Job { entry, held, system: self.parts.system.clone(), driver: self.parts.handle.clone() };
+        if let Err(error) = job.start() {
+            let text = format!("no thread could be started ({error}), so nothing was changed");
+            self.ended(module, arrival, Ending::failed(text));
+        }
+    }
+
+    pub(super) fn unreadable(&mut self, arrival: ArrivalNo) {
+        let running = |lane: &Lane| lane.running.as_ref().is_some_and(|accepted| accepted.arrival == arrival);
+        let module = self.pushes.lanes.iter().find(|(_, lane)| running(lane)).map(|(module, _)| *module);
+        if let Some(module) = module {
+            self.ended(module, arrival, Ending::failed("its record in the journal is damaged".to_owned()));
+        }
+    }
+
+    pub(super) fn job_report(&mut self, report: JobReport) {
+        match report {
+            JobReport::Begin { arrival, module, preimage, go } => {
+                let start = self.start_draft(module).map(Box::new);
+                // If the clerk has ended, `go` is dropped with the order and the job changes nothing.
+                let order = Order::Begin { arrival, preimage: Box::new(preimage), start, go };
+                if let Err(error) = self.parts.clerk.order(order) {
+                    tracing::warn!(%arrival, %error, "a push cannot begin");
+                }
+            }
+            JobReport::Ended { arrival, module, ending } => self.ended(module, arrival, ending),
+        }
+    }
+
+    /// The start event, unless an interrupted run has sent it already.
+    fn start_draft(&self, module: Module) -> Option<Draft> {
+        let accepted = self.pushes.lanes.get(&module)?.running.as_ref()?;
+        if accepted.started {
+            return None;
+        }
+        let name = module.event_name();
+        let event = self.event(name, EventType::Start, format!("running {name} with frequency always"));
+        Some(self.result_draft(&accepted.spelling, event, accepted.cause.clone()))
+    }
+
+    fn ended(&mut self, module: Module, arrival: ArrivalNo, ending: Ending) {
+        let lane = self.pushes.lane(module);
+        let Some(accepted) = lane.running.clone() else { return };
+        let name = module.event_name();
+        let (verb, result) = match ending.result {
+            EventResult::Success => ("ran successfully", "success"),
+            EventResult::Warn => ("ran with warnings", "warn"),
+            EventResult::Fail => ("failed", "fail"),
+        };
+        *lane.results.entry(result).or_default() += 1;
+        let text = match ending.text.as_str() {
+            "done" => format!("{name} {verb}"),
+            text => format!("{name} {verb}: {text}"),
+        };
+        tracing::info!(%module, %arrival, result, took_ms = ending.took.as_millis(), "push finished");
+        let event = self.event(name, EventType::Finish, text);
+        // Four digits, as cloud-init writes them.
+        let duration = (ending.took.as_secs_f64() * 1e4).round() / 1e4;
+        let event = ReportingEvent { result: Some(ending.result), duration: Some(duration), ..event };
+        let finish = Draft { keep: true, ..self.result_draft(&accepted.spelling, event, accepted.cause) };
+        let held = ending.held.map(Box::new);
+        let order = Order::Finish { arrival, module, held, finish: Box::new(finish) };
+        if let Err(error) = self.parts.clerk.order(order) {
+            tracing::error!(%arrival, %error, "a result cannot be recorded: the push runs again after the next start");
+            self.pushes.lane(module).running = None;
+        }
+    }
+
+    /// A push and its result are durable: the next may come.
+    pub(super) fn push_recorded(&mut self, module: Module, held: Option<Held>) {
+        let lane = self.pushes.lane(module);
+        lane.running = None;
+        if let Some(held) = held {
+            lane.held = held;
+        }
+        self.start_next(module);
+    }
+
+    /// The answer to `config/get` or a dry run, to its asker alone.
+    pub(super) fn answer(&mut self, request: &Request, answer: Result<serde_json::Value, BayeuxError>) {
+        let value = match answer {
+            Ok(value) => value,
+            Err(error) => {
+                self.refuse(&request.asker, &error);
+                if request.asker == Asker::Link {
+                    self.report_refusal(&request.spelling, request.id.clone(), &error);
+                }
+                return self.link_settled(&request.asker);
+            }
+        };
+        self.accept(&request.asker);
+        let topic = Topic::Config(Verb::Get, request.spelling.clone());
+        let ext = CloudinitExt { cause: request.id.clone(), ..CloudinitExt::default() };
+        let publication = Publication {
+            channel: topic.channel(&self.parts.instance),
+            id: None,
+            data: serde_json::value::to_raw_value(&value).expect("a JSON value serialises"),
+            ext: Some(ext.to_ext()),
+        };
+        match &request.asker {
+            Asker::Offer { client: Some(client), .. } => {
+                self.input(Input::Tell { client: *client, publication: &publication, receipt: None });
+            }
+            Asker::Offer { client: None, .. } => {}
+            Asker::Link => self.answer_over_link(publication),
+        }
+        self.link_settled(&request.asker);
+    }
+
+    fn event(&self, name: &str, event_type: EventType, description: String) -> ReportingEvent {
+        ReportingEvent {
+            name: format!("{}/{name}", Stage::ModulesConfig.as_str()),
+            description,
+            event_type,
+            origin: "cloudinit".to_owned(),
+            timestamp: self.parts.clock.now().timestamp(),
+            result: None,
+            duration: None,
+            files: None,
+        }
+    }
+
+    /// Results go to the channel of the module, spelled as the request spells it.
+    fn result_draft(&self, spelling: &ModuleName, event: ReportingEvent, cause: Option<MessageId>) -> Draft {
+        let topic = Topic::StageStep(Stage::ModulesConfig, spelling.clone());
+        Draft::event(topic.channel(&self.parts.instance), event.to_data(), cause)
+    }
+}
+
+impl Ending {
+    fn failed(text: String) -> Self {
+        Self { result: EventResult::Fail, text, held: None, took: std::time::Duration::ZERO }
+    }
+}

@@ -1,0 +1,229 @@
+//! The inbox: pushes that were accepted and are not finished.
+//!
+//! Admission, in this order: the same message (see [`super::seen`]), then the generation, then room.
+
+use cloud_channel_handlers::{Held, Preimage};
+use cloud_channel_protocol::{ChannelName, MessageId, Module, ModuleName, Place, Topic};
+use redb::ReadableTable;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::error::JournalError;
+use super::limits::footprint;
+use super::record::{Accepted, Admission, ArrivalNo, Digest, Event, ModuleState, Push, Sender, Seq};
+use super::seen::Sighting;
+use super::table::{Fault, INBOX, MODULES, PAYLOADS, PREIMAGES, decode, encode, get, put, remove};
+use super::transaction::Work;
+
+/// A row of the inbox table. The payload lies beside it, so that to mark a push as started does not write the
+/// payload again, and to list the inbox does not read it.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    module: String,
+    spelling: String,
+    cause: Option<Box<RawValue>>,
+    sender: String,
+    digest: Digest,
+    generation: Option<u64>,
+    confirm_seconds: Option<u64>,
+    arrived_ms: u64,
+    started: bool,
+    superseded: bool,
+}
+
+impl Work {
+    pub(super) fn accept(&mut self, push: &Push) -> Result<Admission, Fault> {
+        let digest = Digest::of(&push.payload);
+        let sighting = self.look_up(push, &digest)?;
+        let first = match sighting {
+            Sighting::Conflict => return Ok(Admission::Conflict),
+            Sighting::Pending(arrival) => return Ok(Admission::Pending(arrival)),
+            Sighting::Fresh => None,
+            Sighting::Done { first } => Some(first),
+        };
+        if let Some(stale) = self.stale(push, first.is_some())? {
+            return Ok(stale);
+        }
+        let bytes = footprint(push.payload.as_raw().get().len());
+        let full = self.tally.inbox_entries >= self.limits.inbox_entries
+            || self.tally.inbox_bytes.saturating_add(bytes) > self.limits.inbox_bytes;
+        if full {
+            return Ok(Admission::Busy);
+        }
+        self.store(push, digest, first, bytes).map(Admission::Accepted)
+    }
+
+    /// A repetition may carry the highest generation, since it is the very push that set it; any other push must
+    /// be above. A push that failed does not count: it may be sent again, corrected.
+    fn stale(&self, push: &Push, repeated: bool) -> Result<Option<Admission>, Fault> {
+        let Some(given) = push.generation else { return Ok(None) };
+        let state: Option<ModuleState> = get(&self.txn, MODULES, push.module.canonical())?;
+        let applied = state.and_then(|state| state.generation);
+        let Some(highest) = applied.max(self.highest_pending(push.module)?) else { return Ok(None) };
+        let fits = given > highest || (repeated && given == highest);
+        Ok((!fits).then_some(Admission::Stale { given, highest }))
+    }
+
+    /// The highest generation in the inbox. The inbox is bounded, so is this walk.
+    fn highest_pending(&self, module: Module) -> Result<Option<u64>, Fault> {
+        let mut highest = None;
+        for record in self.txn.open_table(INBOX)?.iter()? {
+            let (number, bytes) = record?;
+            let row: Row = decode("inbox", &number.value(), bytes.value())?;
+            if row.module == module.canonical() {
+                highest = highest.max(row.generation);
+            }
+        }
+        Ok(highest)
+    }
+
+    fn store(
+        &mut self,
+        push: &Push,
+        digest: Digest,
+        first: Option<ArrivalNo>,
+        bytes: u64,
+    ) -> Result<Accepted, Fault> {
+        self.changed = true;
+        let arrival = ArrivalNo(self.tally.next_arrival);
+        self.tally.next_arrival += 1;
+        self.tally.inbox_entries += 1;
+        self.tally.inbox_bytes += bytes;
+        let module = self.tally.modules.entry(push.module.canonical().to_owned()).or_default();
+        let superseded = first.is_some_and(|first| module.latest.is_some_and(|latest| latest > first));
+        if first.is_none() {
+            module.latest = Some(arrival);
+        }
+        let accepted = Accepted {
+            arrival,
+            module: push.module,
+            spelling: push.spelling.clone(),
+            cause: push.cause.clone(),
+            sender: push.sender.clone(),
+            digest,
+            generation: push.generation,
+            confirm_seconds: push.confirm_seconds,
+            arrived_ms: push.arrived_ms,
+            started: false,
+            superseded,
+        };
+        self.remember(&accepted, first)?;
+        put(&self.txn, INBOX, arrival.0, &encode(&Row::of(&accepted)))?;
+        put(&self.txn, PAYLOADS, arrival.0, push.payload.as_raw().get().as_bytes())?;
+        Ok(accepted)
+    }
+
+    pub(super) fn started(&mut self, arrival: ArrivalNo, preimage: &Preimage) -> Result<(), Fault> {
+        let mut row = self.row(arrival)?;
+        let bytes = encode(preimage);
+        refuse_over("a push's preimage", bytes.len(), self.limits.preimage_bytes)?;
+        self.changed = true;
+        row.started = true;
+        put(&self.txn, INBOX, arrival.0, &encode(&row))?;
+        put(&self.txn, PREIMAGES, arrival.0, &bytes)
+    }
+
+    pub(super) fn complete(
+        &mut self,
+        arrival: ArrivalNo,
+        held: Option<&Held>,
+        seq: Seq,
+        finish: &Event,
+    ) -> Result<Vec<Seq>, Fault> {
+        let row = self.row(arrival)?;
+        if let Some(held) = held {
+            refuse_over("a module's memory", encode(held).len(), self.limits.held_bytes)?;
+        }
+        let finish = Event { keep: true, ..finish.clone() };
+        let dropped = self.append(seq, &finish)?;
+        self.changed = true;
+        if let Some(held) = held {
+            self.apply(&row, held)?;
+        }
+        remove(&self.txn, INBOX, arrival.0)?;
+        remove(&self.txn, PREIMAGES, arrival.0)?;
+        let payload = remove(&self.txn, PAYLOADS, arrival.0)?.unwrap_or_default();
+        self.tally.inbox_entries -= 1;
+        self.tally.inbox_bytes -= footprint(payload);
+        Ok(dropped)
+    }
+
+    fn apply(&self, row: &Row, held: &Held) -> Result<(), Fault> {
+        let key = row.module.as_str();
+        let before: ModuleState = get(&self.txn, MODULES, key)?.unwrap_or_default();
+        let after = ModuleState { held: held.clone(), generation: before.generation.max(row.generation) };
+        put(&self.txn, MODULES, key, &encode(&after))
+    }
+
+    pub(super) fn is_pending(&self, arrival: ArrivalNo) -> Result<bool, Fault> {
+        Ok(self.txn.open_table(INBOX)?.get(arrival.0)?.is_some())
+    }
+
+    fn row(&self, arrival: ArrivalNo) -> Result<Row, Fault> {
+        get(&self.txn, INBOX, arrival.0)?.ok_or(Fault::Refused(JournalError::NoSuchPush(arrival)))
+    }
+}
+
+impl Row {
+    fn of(accepted: &Accepted) -> Self {
+        let raw = |id: &MessageId| {
+            RawValue::from_string(id.json().to_owned()).expect("a message id is a JSON string or number")
+        };
+        Self {
+            module: accepted.module.canonical().to_owned(),
+            spelling: accepted.spelling.as_str().to_owned(),
+            cause: accepted.cause.as_ref().map(raw),
+            sender: accepted.sender.as_str().to_owned(),
+            digest: accepted.digest.clone(),
+            generation: accepted.generation,
+            confirm_seconds: accepted.confirm_seconds,
+            arrived_ms: accepted.arrived_ms,
+            started: accepted.started,
+            superseded: accepted.superseded,
+        }
+    }
+
+    fn into_accepted(self, arrival: ArrivalNo) -> Option<Accepted> {
+        let cause = self.cause.map(|raw| MessageId::from_raw(&raw)).transpose().ok()?;
+        Some(Accepted {
+            arrival,
+            module: module_of(&self.module)?,
+            spelling: spelling_of(&self.spelling)?,
+            cause,
+            sender: Sender::parse(&self.sender).ok()?,
+            digest: self.digest,
+            generation: self.generation,
+            confirm_seconds: self.confirm_seconds,
+            arrived_ms: self.arrived_ms,
+            started: self.started,
+            superseded: self.superseded,
+        })
+    }
+}
+
+/// A row of the inbox as the value it stands for.
+pub(super) fn read_row(number: u64, bytes: &[u8]) -> Result<Accepted, Fault> {
+    let row: Row = decode("inbox", &number, bytes)?;
+    row.into_accepted(ArrivalNo(number)).ok_or_else(|| Fault::unreadable("inbox", &number))
+}
+
+/// The module with this canonical name.
+pub(super) fn module_of(name: &str) -> Option<Module> {
+    Module::all().find(|module| module.canonical() == name)
+}
+
+/// A spelling is parsed where channels are, so it takes the way of a channel.
+pub(super) fn spelling_of(text: &str) -> Option<ModuleName> {
+    let channel = ChannelName::parse(&format!("/cloudinit/i/config/set/{text}")).ok()?;
+    match Place::of(&channel) {
+        Place::Instance(_, Some(Topic::Config(_, name))) => Some(name),
+        Place::Instance(..) | Place::Elsewhere => None,
+    }
+}
+
+const fn refuse_over(what: &'static str, given: usize, limit: usize) -> Result<(), Fault> {
+    if given > limit {
+        return Err(Fault::Refused(JournalError::TooLarge { what, given, limit }));
+    }
+    Ok(())
+}

@@ -1,0 +1,345 @@
+//! What the journal keeps, as typed values. `Debug` of none of them shows a payload.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cloud_channel_handlers::{Held, Preimage};
+use cloud_channel_protocol::{ChannelName, MessageId, Module, ModuleName};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+/// The number of an accepted push, rising over the journal's life. Work is done in its order, module by module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ArrivalNo(pub(super) u64);
+
+/// The number of an event, rising over the journal's life; what consumers see as `ext.cloudinit.seq`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seq(pub(super) u64);
+
+impl Seq {
+    /// The bare number, for the wire.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl From<u64> for Seq {
+    /// A number that a consumer named. New numbers come from a [`SeqBlock`] only.
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+impl fmt::Display for ArrivalNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Reserved event numbers, each given out once. What is left when the process ends is never used.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SeqBlock {
+    pub(super) next: u64,
+    pub(super) end: u64,
+}
+
+impl Iterator for SeqBlock {
+    type Item = Seq;
+
+    fn next(&mut self) -> Option<Seq> {
+        let number = (self.next < self.end).then_some(self.next)?;
+        self.next += 1;
+        Some(Seq(number))
+    }
+}
+
+/// Whom a push came from: the scope in which its message id is unique, such as a session. 1 to 256 bytes.
+///
+/// It may be a session id, which is a credential: `Debug` shows its beginning only.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Sender(Arc<str>);
+
+/// Longest [`Sender`], in bytes.
+const MAX_SENDER: usize = 256;
+
+/// A text that is no [`Sender`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a sender's name of {given} bytes: expected 1 to {MAX_SENDER}")]
+pub struct InvalidSender {
+    given: usize,
+}
+
+impl Sender {
+    /// Takes any text of 1 to 256 bytes.
+    ///
+    /// # Errors
+    /// If it is empty or longer.
+    pub fn parse(text: &str) -> Result<Self, InvalidSender> {
+        if (1..=MAX_SENDER).contains(&text.len()) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidSender { given: text.len() })
+        }
+    }
+
+    /// The whole text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}…", self.0.chars().take(8).collect::<String>())
+    }
+}
+
+/// The data of a push, as it was written. `Debug` shows its size only.
+#[derive(Clone)]
+pub struct Payload(Arc<RawValue>);
+
+impl Payload {
+    /// The JSON text.
+    #[must_use]
+    pub fn as_raw(&self) -> &RawValue {
+        &self.0
+    }
+}
+
+impl From<Box<RawValue>> for Payload {
+    fn from(raw: Box<RawValue>) -> Self {
+        Self(raw.into())
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Payload({} bytes)", self.0.get().len())
+    }
+}
+
+/// SHA-256 of a payload's bytes. A password can be guessed from it, so `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(String);
+
+impl Digest {
+    /// Of a payload.
+    #[must_use]
+    pub fn of(payload: &Payload) -> Self {
+        use fmt::Write as _;
+        let mut hex = String::with_capacity(64);
+        for byte in Sha256::digest(payload.as_raw().get()) {
+            write!(hex, "{byte:02x}").expect("a String takes all that is written");
+        }
+        Self(hex)
+    }
+
+    /// As 64 hexadecimal digits.
+    #[must_use]
+    pub fn hex(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest(…)")
+    }
+}
+
+/// A push that wants to be accepted.
+#[derive(Debug, Clone)]
+pub struct Push {
+    /// Whom it is for.
+    pub module: Module,
+    /// How its channel spells the module.
+    pub spelling: ModuleName,
+    /// The message's id. Without one, repetitions cannot be recognised.
+    pub cause: Option<MessageId>,
+    /// Whom it came from.
+    pub sender: Sender,
+    /// The config.
+    pub payload: Payload,
+    /// `ext.cloudinit.generation`.
+    pub generation: Option<u64>,
+    /// `ext.cloudinit.confirm_seconds`.
+    pub confirm_seconds: Option<u64>,
+    /// Wall clock at its arrival, in milliseconds since the Unix epoch.
+    pub arrived_ms: u64,
+}
+
+/// A push that was accepted and is not finished, without its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its number.
+    pub arrival: ArrivalNo,
+    /// Whom it is for.
+    pub module: Module,
+    /// How its channel spells the module.
+    pub spelling: ModuleName,
+    /// The message's id.
+    pub cause: Option<MessageId>,
+    /// Whom it came from.
+    pub sender: Sender,
+    /// Of its payload.
+    pub digest: Digest,
+    /// `ext.cloudinit.generation`.
+    pub generation: Option<u64>,
+    /// `ext.cloudinit.confirm_seconds`.
+    pub confirm_seconds: Option<u64>,
+    /// Wall clock at its arrival, in milliseconds since the Unix epoch.
+    pub arrived_ms: u64,
+    /// True once its preimage was recorded: the machine may have been changed by it.
+    pub started: bool,
+    /// True if it repeats a message that was finished before, and another push for the module was accepted in
+    /// between: to apply it would undo the newer one.
+    pub superseded: bool,
+}
+
+/// A push with everything that belongs to it.
+#[derive(Debug, Clone)]
+pub struct InboxEntry {
+    /// What it is.
+    pub accepted: Accepted,
+    /// Its config.
+    pub payload: Payload,
+    /// The files before its first change, if it was started.
+    pub preimage: Option<Preimage>,
+}
+
+/// What became of a [`Push`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// It is in the inbox.
+    Accepted(Accepted),
+    /// The same message is in the inbox already; nothing was stored, and there will be one finish.
+    Pending(ArrivalNo),
+    /// The same message id with another content: refused.
+    Conflict,
+    /// Its generation is not above the highest that is applied or in the inbox: refused.
+    Stale {
+        /// The push's.
+        given: u64,
+        /// The module's.
+        highest: u64,
+    },
+    /// The inbox has no room for it now: refused.
+    Busy,
+}
+
+/// What a module remembers.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ModuleState {
+    /// Its own memory.
+    pub held: Held,
+    /// The highest generation that was applied, if any had one.
+    pub generation: Option<u64>,
+}
+
+/// An event on its way out.
+#[derive(Clone)]
+pub struct Event {
+    /// Where it goes.
+    pub channel: ChannelName,
+    /// Its data.
+    pub data: Box<RawValue>,
+    /// Its extensions.
+    pub ext: Option<Box<RawValue>>,
+    /// True for the finish of a push: it goes only when no other event is left to make room.
+    pub keep: bool,
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Event({}, {} bytes, keep {})", self.channel, self.data.get().len(), self.keep)
+    }
+}
+
+/// How many events were dropped because the outbox was full, since the journal was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Reporting events.
+    pub reporting: u64,
+    /// Finish events of pushes.
+    pub finish: u64,
+}
+
+/// Everything that waits, and what the modules remember.
+#[derive(Debug, Clone, Default)]
+pub struct Contents {
+    /// Unfinished pushes, in order of arrival. Their payloads stay in the file until
+    /// [`Journal::entry`](super::Journal::entry) asks for one.
+    pub inbox: Vec<Accepted>,
+    /// Undelivered events, in order.
+    pub outbox: Vec<(Seq, Event)>,
+    /// The modules that were ever pushed to.
+    pub modules: Vec<(Module, ModuleState)>,
+    /// Events lost so far.
+    pub dropped: Dropped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let payload = Payload::from(RawValue::from_string("\"hunter2\"".to_owned()).unwrap());
+        let digest = Digest::of(&payload);
+        let entry = InboxEntry {
+            accepted: Accepted {
+                arrival: ArrivalNo(1),
+                module: Module::SetPasswords,
+                spelling: Module::SetPasswords.into(),
+                cause: Some(MessageId::from_text("m")),
+                sender: Sender::parse("0123456789abcdef").unwrap(),
+                digest: digest.clone(),
+                generation: None,
+                confirm_seconds: None,
+                arrived_ms: 1,
+                started: false,
+                superseded: false,
+            },
+            payload,
+            preimage: None,
+        };
+        let text = format!("{entry:?}");
+        for secret in ["hunter2", "89abcdef", digest.hex()] {
+            assert!(!text.contains(secret), "{text}");
+        }
+        let event = Event {
+            channel: ChannelName::parse("/a").unwrap(),
+            data: RawValue::from_string("\"hunter2\"".to_owned()).unwrap(),
+            ext: None,
+            keep: true,
+        };
+        assert_eq!(format!("{event:?}"), "Event(/a, 9 bytes, keep true)");
+    }
+
+    #[test]
+    fn a_digest_is_sha256_in_hexadecimal() {
+        let payload = Payload::from(RawValue::from_string("\"abc\"".to_owned()).unwrap());
+        assert_eq!(
+            Digest::of(&payload).hex(),
+            "6cc43f858fbb763301637b5af970e2a46b46f461f27e5a0f41e009c59b827b25"
+        );
+    }
+
+    #[test]
+    fn a_block_gives_each_number_once() {
+        let block = SeqBlock { next: 3, end: 5 };
+        assert_eq!(block.collect::<Vec<_>>(), [Seq(3), Seq(4)]);
+    }
+}

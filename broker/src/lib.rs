@@ -1,0 +1,26 @@
+//! cloud-channel: an event-channel broker inside a cloud guest.
+//!
+//! Management servers push configuration over Bayeux channels; the guest merges it with what the machine has,
+//! applies it, proves that it works or puts everything back, and publishes start and finish events. This crate
+//! is the shell around the pure cores: sockets, tasks, the journal, the command line. `ARCHITECTURE.md` has the
+//! map.
+
+mod clerk;
+mod clock;
+pub mod commands;
+mod conversation;
+mod daemon;
+mod driver;
+mod guest;
+mod ids;
+mod job;
+pub mod journal;
+mod link;
+pub mod policy;
+pub mod settings;
+mod shutdown;
+pub mod transport;
+
+pub use clock::Clock;
+pub use conversation::{Conversation, Gone};
+pub use daemon::{RunError, run};

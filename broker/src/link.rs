@@ -1,0 +1,282 @@
+//! The dialled link: keeps one session at a management server, over whichever endpoint of an ordered list works.
+
+use std::time::Duration;
+
+use cloud_channel_protocol::client::{Backoff, Client, ClientConfig, ClientOutput, PublishFailure};
+use cloud_channel_protocol::{
+    Branch, CloudinitExt, Endpoint, InstanceId, Limits, MessageId, Publication, Topic,
+};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
+
+use crate::clock::Clock;
+use crate::conversation::{Conversation, Gone};
+use crate::driver::{DriverEnded, DriverHandle, Happening};
+use crate::ids::random_u64;
+use crate::transport::dial::dial;
+
+/// Orders that wait for the link; the driver keeps the rest.
+const QUEUE: usize = 128;
+/// Publishes that await their reply: the driver's window of events and as many answers, with room to spare.
+const MAX_IN_FLIGHT: usize = 256;
+/// First and longest pause between rounds of dialling.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+
+/// What the driver wants of the link.
+#[derive(Debug)]
+pub(crate) enum LinkOrder {
+    Publish(Publication),
+    /// Everything of this batch is durable.
+    Confirm(u64),
+    Stop,
+}
+
+/// What the link tells the driver.
+#[derive(Debug)]
+pub(crate) enum LinkReport {
+    Up { endpoint: String, resumed: bool },
+    Down { reason: String },
+    Event(Publication),
+    BatchEnd(u64),
+    /// A publish's fate: taken, refused with the server's words, or lost with its stream.
+    Reply { id: MessageId, result: Result<(), Option<String>> },
+}
+
+/// How the driver reaches the link.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkHandle {
+    orders: mpsc::Sender<LinkOrder>,
+    endpoints: Vec<String>,
+}
+
+impl LinkHandle {
+    /// Gives an order; false if too many wait or the link has ended.
+    pub(crate) fn order(&self, order: LinkOrder) -> bool {
+        self.orders.try_send(order).is_ok()
+    }
+
+    /// Ends the session and the link.
+    pub(crate) fn stop(&self) {
+        if !self.order(LinkOrder::Stop) {
+            tracing::debug!("the link has ended already, or ends with the process");
+        }
+    }
+
+    pub(crate) fn endpoints(&self) -> &[String] {
+        &self.endpoints
+    }
+}
+
+/// The task's own state.
+pub(crate) struct Link {
+    client: Client,
+    endpoints: Vec<Endpoint>,
+    limits: Limits,
+    orders: mpsc::Receiver<LinkOrder>,
+    driver: DriverHandle,
+    clock: Clock,
+    backoff: Backoff,
+}
+
+/// Why a stream was left.
+enum Left {
+    /// Dial again after a back-off.
+    Redial(String),
+    /// The daemon ends.
+    Stopped,
+}
+
+impl Link {
+    /// Prepares a link that will subscribe to this instance's config and hotplug channels.
+    pub(crate) fn new(
+        instance: &InstanceId,
+        endpoints: Vec<Endpoint>,
+        limits: Limits,
+        driver: DriverHandle,
+        clock: Clock,
+    ) -> (LinkHandle, Self) {
+        let ext = CloudinitExt { instance: Some(instance.clone()), ..CloudinitExt::default() };
+        let config = ClientConfig {
+            limits: limits.clone(),
+            handshake_ext: Some(ext.to_ext()),
+            ack: true,
+            max_in_flight: MAX_IN_FLIGHT,
+            ..ClientConfig::default()
+        };
+        let mut client = Client::new(config).expect("our own ext is an object without `ack`");
+        for branch in [Branch::Config, Branch::Hotplug] {
+            client.subscribe(clock.now(), Topic::branch(instance, branch));
+        }
+        let (sender, orders) = mpsc::channel(QUEUE);
+        let names = endpoints.iter().map(ToString::to_string).collect();
+        let backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
+        let handle = LinkHandle { orders: sender, endpoints: names };
+        (handle, Self { client, endpoints, limits, orders, driver, clock, backoff })
+    }
+
+    /// Runs until it is stopped or the driver has ended.
+    pub(crate) async fn run(mut self) {
+        // Whichever of the two has ended, there is nobody left to tell.
+        let _ended: Result<(), DriverEnded> = self.keep_up().await;
+    }
+
+    async fn keep_up(&mut self) -> Result<(), DriverEnded> {
+        loop {
+            let mut reason = String::new();
+            for endpoint in self.endpoints.clone() {
+                match self.talk(&endpoint).await? {
+                    Left::Redial(why) => reason = why,
+                    Left::Stopped => return self.tell(LinkReport::Down { reason: "stopped".to_owned() }).await,
+                }
+                self.tell(LinkReport::Down { reason: reason.clone() }).await?;
+            }
+            let pause = self.backoff.next(random_u64());
+            tracing::debug!(%reason, pause_ms = pause.as_millis(), "the link is not up, dialling again later");
+            if self.stopped_during(pause).await {
+                return self.tell(LinkReport::Down { reason: "stopped".to_owned() }).await;
+            }
+        }
+    }
+
+    /// One stream's life.
+    async fn talk(&mut self, endpoint: &Endpoint) -> Result<Left, DriverEnded> {
+        let socket = match dial(endpoint, &self.limits).await {
+            Ok(socket) => socket,
+            Err(error) => return Ok(Left::Redial(error_chain(&error))),
+        };
+        let mut conversation = Conversation::begin(&mut self.client, socket, self.clock);
+        let left = loop {
+            match conversation.next_output().await {
+                Ok(Some(output)) => {
+                    let report = match output {
+                        ClientOutput::Connected { resumed, .. } => {
+                            self.backoff.reset();
+                            LinkReport::Up { endpoint: endpoint.to_string(), resumed }
+                        }
+                        ClientOutput::Close(reason) => break Left::Redial(reason.to_string()),
+                        ClientOutput::Ended(reason) => break Left::Redial(reason.to_string()),
+                        other => match concerns_driver(other) {
+                            Some(report) => report,
+                            None => continue,
+                        },
+                    };
+                    self.driver.tell(Happening::Link(report)).await?;
+                }
+                Ok(None) => {
+                    let waited = tokio::select! {
+                        order = self.orders.recv() => match order {
+                            Some(LinkOrder::Stop) | None => break Left::Stopped,
+                            Some(order) => {
+                                if let Some(report) = obey(conversation.client, &self.clock, order) {
+                                    self.driver.tell(Happening::Link(report)).await?;
+                                }
+                                Ok(())
+                            }
+                        },
+                        waited = conversation.wait() => waited,
+                    };
+                    if let Err(gone) = waited {
+                        break Left::Redial(gone_reason(&gone));
+                    }
+                }
+                Err(gone) => break Left::Redial(gone_reason(&gone)),
+            }
+        };
+        if matches!(left, Left::Stopped) {
+            conversation.client.disconnect(self.clock.now());
+            // The server hears of it, or finds out by itself.
+            while let Ok(Some(_)) = conversation.next_output().await {}
+        }
+        conversation.end().await;
+        Ok(left)
+    }
+
+    /// Waits out a pause. Orders that come now are for a stream that is gone; the driver has been told.
+    async fn stopped_during(&mut self, pause: Duration) -> bool {
+        let wake = tokio::time::sleep(pause);
+        tokio::pin!(wake);
+        loop {
+            tokio::select! {
+                () = &mut wake => break,
+                order = self.orders.recv() => match order {
+                    Some(LinkOrder::Stop) | None => return true,
+                    Some(_) => {}
+                },
+            }
+        }
+        loop {
+            match self.orders.try_recv() {
+                Ok(LinkOrder::Stop) | Err(TryRecvError::Disconnected) => return true,
+                Ok(_) => {}
+                Err(TryRecvError::Empty) => return false,
+            }
+        }
+    }
+
+    async fn tell(&self, report: LinkReport) -> Result<(), DriverEnded> {
+        self.driver.tell(Happening::Link(report)).await
+    }
+}
+
+/// Passes an order to the core. What it cannot publish now comes back as lost, to be sent again.
+fn obey(client: &mut Client, clock: &Clock, order: LinkOrder) -> Option<LinkReport> {
+    match order {
+        LinkOrder::Publish(publication) => {
+            let error = client.publish(clock.now(), &publication).err()?;
+            tracing::debug!(%error, "cannot publish over the link now");
+            publication.id.map(|id| LinkReport::Reply { id, result: Err(None) })
+        }
+        LinkOrder::Confirm(batch) => {
+            client.confirm(clock.now(), batch);
+            None
+        }
+        LinkOrder::Stop => None,
+    }
+}
+
+/// Outputs that the driver has to hear of; the others are for the log.
+fn concerns_driver(output: ClientOutput) -> Option<LinkReport> {
+    match output {
+        ClientOutput::Event(publication) => Some(LinkReport::Event(publication)),
+        ClientOutput::BatchEnd(batch) => Some(LinkReport::BatchEnd(batch)),
+        ClientOutput::PublishReply { id, result } => {
+            let result = result.map_err(|failure| match failure {
+                PublishFailure::Refused(text) => Some(text),
+                PublishFailure::Lost => None,
+            });
+            Some(LinkReport::Reply { id, result })
+        }
+        ClientOutput::SubscribeRefused { pattern, error } => {
+            tracing::error!(%pattern, %error, "the management server refuses a subscription");
+            None
+        }
+        ClientOutput::Subscribed(pattern) => {
+            tracing::debug!(%pattern, "subscribed at the management server");
+            None
+        }
+        ClientOutput::Unreadable(error) => {
+            tracing::warn!(%error, "the management server sent what cannot be read");
+            None
+        }
+        ClientOutput::Transmit(_)
+        | ClientOutput::Connected { .. }
+        | ClientOutput::Close(_)
+        | ClientOutput::Ended(_) => None,
+    }
+}
+
+fn gone_reason(gone: &Gone) -> String {
+    error_chain(gone)
+}
+
+/// An error with its causes.
+pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,193 @@
+//! Listening: endpoints become bound sockets, and bound sockets give accepted streams.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::path::Path;
+
+use cloud_channel_protocol::Endpoint;
+use cloud_channel_protocol::server::Peer;
+use rustix::net::AddressFamily;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener};
+
+use super::Stream;
+
+/// A bound socket.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    endpoint: String,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+    Vsock(VsockListener),
+}
+
+/// A stream that came in, and who is at its other end.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The stream.
+    pub stream: Stream,
+    /// The peer, as the kernel tells it.
+    pub peer: Peer,
+}
+
+/// Why we cannot listen somewhere.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The system refused.
+    #[error("cannot listen on {endpoint}")]
+    Bind {
+        /// Where.
+        endpoint: Endpoint,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process answers there.
+    #[error("cannot listen on {endpoint}: another process is already listening there")]
+    Taken {
+        /// Where.
+        endpoint: Endpoint,
+    },
+    /// What stands at the socket's path is something else.
+    #[error("cannot listen on {endpoint}: what is there is no socket, and will not be replaced")]
+    NoSocket {
+        /// Where.
+        endpoint: Endpoint,
+    },
+    /// An endpoint that can only be dialled.
+    #[error("cannot listen on {endpoint}: expected ws://, unix:// or vsock://")]
+    NotForListening {
+        /// Where.
+        endpoint: Endpoint,
+    },
+    /// A socket that was passed to us is of no use.
+    #[error("the inherited socket {name} is of no use: expected a listening TCP, Unix or vsock stream socket")]
+    Inherited {
+        /// Its number and name.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Listener {
+    /// Binds an endpoint.
+    ///
+    /// # Errors
+    /// Says where, and what stands against it.
+    pub async fn bind(endpoint: &Endpoint) -> Result<Self, ListenError> {
+        let failed = |source| ListenError::Bind { endpoint: endpoint.clone(), source };
+        let socket = match endpoint {
+            Endpoint::Tcp { host, port, .. } => {
+                Socket::Tcp(TcpListener::bind((host.as_str(), *port)).await.map_err(failed)?)
+            }
+            Endpoint::Unix { socket } => Socket::Unix(bind_unix(endpoint, Path::new(socket))?),
+            Endpoint::Vsock { cid, port, .. } => {
+                let address = VsockAddr::new(cid.unwrap_or(VMADDR_CID_ANY), *port);
+                Socket::Vsock(VsockListener::bind(address).map_err(failed)?)
+            }
+            Endpoint::HybridVsock { .. } => {
+                return Err(ListenError::NotForListening { endpoint: endpoint.clone() });
+            }
+        };
+        let endpoint = match &socket {
+            // Port 0 asks for any; what was given is what a client needs to know.
+            Socket::Tcp(tcp) => format!("ws://{}{}", tcp.local_addr().map_err(failed)?, endpoint.request_path()),
+            Socket::Unix(_) | Socket::Vsock(_) => endpoint.to_string(),
+        };
+        Ok(Self { socket, endpoint })
+    }
+
+    /// Takes a listening socket that another process has bound for us.
+    ///
+    /// # Errors
+    /// If it is no stream socket of a family that we know.
+    pub fn inherited(fd: OwnedFd, name: String) -> Result<Self, ListenError> {
+        let failed = |source| ListenError::Inherited { name: name.clone(), source };
+        let family = rustix::net::sockopt::socket_domain(&fd).map_err(|error| failed(error.into()))?;
+        rustix::io::ioctl_fionbio(&fd, true).map_err(|error| failed(error.into()))?;
+        let socket = match family {
+            AddressFamily::INET | AddressFamily::INET6 => {
+                Socket::Tcp(TcpListener::from_std(fd.into()).map_err(failed)?)
+            }
+            AddressFamily::UNIX => Socket::Unix(UnixListener::from_std(fd.into()).map_err(failed)?),
+            AddressFamily::VSOCK => Socket::Vsock(VsockListener::from(fd)),
+            _ => return Err(failed(io::Error::from(io::ErrorKind::Unsupported))),
+        };
+        Ok(Self { socket, endpoint: format!("inherited {name}") })
+    }
+
+    /// The endpoint as clients write it, with the port that was really given.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// True if only this machine can reach it.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match &self.socket {
+            Socket::Unix(_) => true,
+            Socket::Tcp(tcp) => tcp.local_addr().is_ok_and(|address| address.ip().is_loopback()),
+            Socket::Vsock(_) => false,
+        }
+    }
+
+    /// Waits for the next stream.
+    ///
+    /// # Errors
+    /// What the system says; most of it passes, so the caller goes on.
+    pub async fn accept(&mut self) -> io::Result<Accepted> {
+        match &mut self.socket {
+            Socket::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Accepted { stream: Stream::Tcp(stream), peer: Peer::Tcp(address) })
+            }
+            Socket::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let uid = stream.peer_cred()?.uid();
+                Ok(Accepted { stream: Stream::Unix(stream), peer: Peer::Unix { uid } })
+            }
+            Socket::Vsock(listener) => {
+                let (stream, address) = listener.accept().await?;
+                let peer = Peer::Vsock { cid: address.cid(), port: address.port() };
+                Ok(Accepted { stream: Stream::Vsock(stream), peer })
+            }
+        }
+    }
+}
+
+/// Binds a Unix socket that only its owner can open, in the place of one that nobody listens on any more. It is
+/// made under another name and moved into place, so that it never stands there with wider permissions.
+fn bind_unix(endpoint: &Endpoint, path: &Path) -> Result<UnixListener, ListenError> {
+    let failed = |source| ListenError::Bind { endpoint: endpoint.clone(), source };
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(ListenError::NoSocket { endpoint: endpoint.clone() });
+        }
+        Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
+            return Err(ListenError::Taken { endpoint: endpoint.clone() });
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    if let Some(folder) = path.parent() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(failed)?;
+    }
+    let fresh = path.with_extension(format!("{}.new", std::process::id()));
+    match std::fs::remove_file(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&fresh).map_err(failed)?;
+    std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    std::fs::rename(&fresh, path).map_err(failed)?;
+    Ok(listener)
+}
