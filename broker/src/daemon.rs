@@ -35,7 +35,9 @@ pub enum RunError {
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// Development mode trusts everybody, so nobody from elsewhere may reach it.
-    #[error("`--dev` trusts every peer, so it listens on loopback and Unix sockets only: {endpoint} is neither")]
+    #[error(
+        "`--dev` trusts every peer, so it listens on loopback and Unix sockets only: {endpoint} is neither"
+    )]
     DevExposed {
         /// The endpoint in question.
         endpoint: String,
@@ -137,14 +139,19 @@ async fn bind(settings: &Settings, inherited: Vec<InheritedSocket>) -> Result<Ve
             match Listener::bind(endpoint).await {
                 Ok(listener) => listeners.push(listener),
                 Err(error) if !settings.listen_is_explicit && settings.is_optional(endpoint) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "going on without a default listener");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "going on without a default listener"
+                    );
                 }
                 Err(error) => return Err(error.into()),
             }
         }
     }
     if settings.dev {
-        tracing::warn!("DEVELOPMENT MODE: every peer that reaches a listener may do everything to this machine");
+        tracing::warn!(
+            "DEVELOPMENT MODE: every peer that reaches a listener may do everything to this machine"
+        );
         if let Some(exposed) = listeners.iter().find(|listener| !listener.is_local()) {
             return Err(RunError::DevExposed { endpoint: exposed.endpoint().to_owned() });
         }

@@ -59,8 +59,10 @@ impl Job {
     fn run(self) {
         let started = Instant::now();
         // A fault in a module must not leave its lane waiting for ever: it is a failure like any other.
-        let (result, text, held) = std::panic::catch_unwind(AssertUnwindSafe(|| self.work()))
-            .unwrap_or_else(|_| failed("an internal error, see the daemon's log; look at the machine before going on"));
+        let (result, text, held) =
+            std::panic::catch_unwind(AssertUnwindSafe(|| self.work())).unwrap_or_else(|_| {
+                failed("an internal error, see the daemon's log; look at the machine before going on")
+            });
         let ending = Ending { result, text, held, took: started.elapsed() };
         let accepted = &self.entry.accepted;
         let report = JobReport::Ended { arrival: accepted.arrival, module: accepted.module, ending };
@@ -71,7 +73,8 @@ impl Job {
     fn work(&self) -> (EventResult, String, Option<Held>) {
         let accepted = &self.entry.accepted;
         if accepted.superseded {
-            let text = "an earlier message sent again, and a newer one was applied in between: nothing was changed";
+            let text =
+                "an earlier message sent again, and a newer one was applied in between: nothing was changed";
             return (EventResult::Success, text.to_owned(), None);
         }
         // An interrupted try may have written and not activated: only from the state before it can be told what is
@@ -96,7 +99,9 @@ impl Job {
         let outcome = apply(&plan, &preimage, &*self.system);
         let text = outcome.to_string();
         match outcome {
-            Outcome::Done { held, warnings } if warnings.is_empty() => (EventResult::Success, text, Some(held)),
+            Outcome::Done { held, warnings } if warnings.is_empty() => {
+                (EventResult::Success, text, Some(held))
+            }
             Outcome::Done { held, .. } => (EventResult::Warn, text, Some(held)),
             Outcome::Failed { .. } => (EventResult::Fail, text, None),
         }

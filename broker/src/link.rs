@@ -34,12 +34,20 @@ pub(crate) enum LinkOrder {
 /// What the link tells the driver.
 #[derive(Debug)]
 pub(crate) enum LinkReport {
-    Up { endpoint: String, resumed: bool },
-    Down { reason: String },
+    Up {
+        endpoint: String,
+        resumed: bool,
+    },
+    Down {
+        reason: String,
+    },
     Event(Publication),
     BatchEnd(u64),
     /// A publish's fate: taken, refused with the server's words, or lost with its stream.
-    Reply { id: MessageId, result: Result<(), Option<String>> },
+    Reply {
+        id: MessageId,
+        result: Result<(), Option<String>>,
+    },
 }
 
 /// How the driver reaches the link.
@@ -126,7 +134,9 @@ impl Link {
             for endpoint in self.endpoints.clone() {
                 match self.talk(&endpoint).await? {
                     Left::Redial(why) => reason = why,
-                    Left::Stopped => return self.tell(LinkReport::Down { reason: "stopped".to_owned() }).await,
+                    Left::Stopped => {
+                        return self.tell(LinkReport::Down { reason: "stopped".to_owned() }).await;
+                    }
                 }
                 self.tell(LinkReport::Down { reason: reason.clone() }).await?;
             }

@@ -1,9 +1,7 @@
 //! Who may talk to this guest, by what the kernel says of the peer. Default: nobody.
 
 use cloud_channel_protocol::server::{Peer, Principal, SecurityPolicy};
-use cloud_channel_protocol::{
-    BayeuxError, ChannelName, ChannelPattern, ErrorCode, HOST_CID, Place, Topic,
-};
+use cloud_channel_protocol::{BayeuxError, ChannelName, ChannelPattern, ErrorCode, HOST_CID, Place, Topic};
 use serde_json::value::RawValue;
 
 /// Ports below this can be bound by privileged processes only, also on the host's side of a vsock.
@@ -38,7 +36,9 @@ impl PeerPolicy {
     fn check(self, peer: &Peer) -> Result<Principal, BayeuxError> {
         self.identify(peer).ok_or_else(|| {
             let text = match peer {
-                Peer::Tcp(_) => "TCP peers are not trusted, use the Unix socket, vsock, or `--dev` for a trial",
+                Peer::Tcp(_) => {
+                    "TCP peers are not trusted, use the Unix socket, vsock, or `--dev` for a trial"
+                }
                 Peer::Unix { .. } => "only root and the daemon's own user are trusted",
                 Peer::Vsock { .. } => "only the host (CID 2), from a port below 1024, is trusted",
             };

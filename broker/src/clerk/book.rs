@@ -10,8 +10,8 @@ use super::order::{Admit, Draft, Order, Question, Report};
 use super::refusal::to_bayeux;
 use crate::driver::offers::{Asker, Request};
 use crate::journal::{
-    Accepted, Admission, ArrivalNo, Contents, Event, Journal, JournalError, Push, Sender, Seq,
-    SeqBlock, Transaction,
+    Accepted, Admission, ArrivalNo, Contents, Event, Journal, JournalError, Push, Sender, Seq, SeqBlock,
+    Transaction,
 };
 
 /// Event numbers reserved at a time: one commit for so many events, so many numbers skipped after a crash.
@@ -36,11 +36,23 @@ struct Numbered {
 
 /// Something to write, kept apart from the transaction so that it can be reported, or tried again.
 enum Entry {
-    Push { request: Request, push: Box<Push> },
+    Push {
+        request: Request,
+        push: Box<Push>,
+    },
     Event(Numbered),
     Settle(Seq),
-    Begin { arrival: ArrivalNo, preimage: Box<Preimage>, go: SyncSender<()> },
-    Finish { arrival: ArrivalNo, module: Module, held: Option<Box<cloud_channel_handlers::Held>>, finish: Numbered },
+    Begin {
+        arrival: ArrivalNo,
+        preimage: Box<Preimage>,
+        go: SyncSender<()>,
+    },
+    Finish {
+        arrival: ArrivalNo,
+        module: Module,
+        held: Option<Box<cloud_channel_handlers::Held>>,
+        finish: Numbered,
+    },
 }
 
 /// What a transaction said to an entry; true once it is committed.
@@ -100,7 +112,7 @@ impl Book {
         match order {
             Order::Admit(admit) => match self.check(*admit) {
                 Ok(entry) => entries.push(entry),
-                Err((request, error)) => reports.push(Report::Verdict { request, admitted: Err(error) }),
+                Err(refused) => reports.push(*refused),
             },
             Order::Answer(question) => reports.push(self.answer(*question)),
             Order::Append(draft) => entries.extend(self.number(*draft).map(Entry::Event)),
@@ -124,17 +136,16 @@ impl Book {
     }
 
     /// Asks the module, which may look at the machine, before anything is promised.
-    fn check(&self, admit: Admit) -> Result<Entry, (Request, BayeuxError)> {
+    fn check(&self, admit: Admit) -> Result<Entry, Box<Report>> {
         let Admit { request, sender, payload } = admit;
-        let module = config_module(request.module);
-        if let Err(refusal) = module.check(&payload, &*self.desk.system) {
-            return Err((request, to_bayeux(&refusal)));
-        }
-        let sender = match Sender::parse(&sender) {
+        let checked = config_module(request.module).check(&payload, &*self.desk.system);
+        let checked = checked.map_err(|refusal| to_bayeux(&refusal)).and_then(|()| {
+            Sender::parse(&sender)
+                .map_err(|error| BayeuxError::new(ErrorCode::Internal, "", error.to_string()))
+        });
+        let sender = match checked {
             Ok(sender) => sender,
-            Err(error) => {
-                return Err((request, BayeuxError::new(ErrorCode::Internal, "", error.to_string())));
-            }
+            Err(error) => return Err(Box::new(Report::Verdict { request, admitted: Err(error) })),
         };
         let wall = self.desk.clock.now().wall.as_millis();
         let push = Push {
@@ -185,7 +196,8 @@ impl Book {
     /// One transaction. If it fails, nothing of it is there.
     fn write(&mut self, entries: &[Entry]) -> Result<Vec<Written>, JournalError> {
         let mut transaction = self.journal.begin()?;
-        let written = entries.iter().map(|entry| write_entry(&mut transaction, entry)).collect::<Result<_, _>>()?;
+        let written =
+            entries.iter().map(|entry| write_entry(&mut transaction, entry)).collect::<Result<_, _>>()?;
         transaction.commit()?;
         Ok(written)
     }

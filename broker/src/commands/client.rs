@@ -30,7 +30,8 @@ pub(super) async fn with_session<T>(
     let socket = dial(endpoint, &limits).await.context("cannot reach the daemon; does it run there?")?;
     let clock = Clock::start();
     let mut client = Client::new(ClientConfig { limits, ..ClientConfig::default() })?;
-    let mut session = Session { conversation: Conversation::begin(&mut client, socket, clock), clock, last: 0 };
+    let mut session =
+        Session { conversation: Conversation::begin(&mut client, socket, clock), clock, last: 0 };
     session.until(|output| matches!(output, ClientOutput::Connected { .. }).then_some(())).await?;
     let outcome = task(&mut session).await;
     session.leave().await;
@@ -57,7 +58,7 @@ impl Session<'_> {
         self.conversation.client.publish(self.clock.now(), publication)?;
         self.until(|output| match output {
             ClientOutput::PublishReply { id, result } if *id == wanted => {
-                Some(result.as_ref().map(|()| ()).map_err(ToString::to_string))
+                Some(result.clone().map_err(|failure| failure.to_string()))
             }
             _ => None,
         })
@@ -92,7 +93,9 @@ impl Session<'_> {
         let refusal = self
             .until(|output| match output {
                 ClientOutput::Subscribed(of) if of == pattern => Some(None),
-                ClientOutput::SubscribeRefused { pattern: of, error } if of == pattern => Some(Some(error.clone())),
+                ClientOutput::SubscribeRefused { pattern: of, error } if of == pattern => {
+                    Some(Some(error.clone()))
+                }
                 _ => None,
             })
             .await?;
@@ -105,9 +108,8 @@ impl Session<'_> {
     /// The next event, however long it takes.
     pub(super) async fn next_event(&mut self) -> anyhow::Result<Publication> {
         loop {
-            match self.step().await? {
-                Some(ClientOutput::Event(event)) => return Ok(event),
-                Some(_) | None => {}
+            if let Some(ClientOutput::Event(event)) = self.step().await? {
+                return Ok(event);
             }
         }
     }

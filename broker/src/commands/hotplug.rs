@@ -57,7 +57,10 @@ fn describe(arguments: &HotplugArguments) -> anyhow::Result<(Subsystem, Value)> 
         let (name, value) = attr.split_once('=').with_context(|| format!("`{attr}`: expected NAME=VALUE"))?;
         attrs.insert(name.to_owned(), value.into());
     }
-    Ok((subsystem, serde_json::json!({ "subsystem": subsystem.kernel_name(), "action": action, "attrs": attrs })))
+    Ok((
+        subsystem,
+        serde_json::json!({ "subsystem": subsystem.kernel_name(), "action": action, "attrs": attrs }),
+    ))
 }
 
 fn check_mac(mac: &str) -> anyhow::Result<()> {
@@ -70,7 +73,8 @@ fn check_mac(mac: &str) -> anyhow::Result<()> {
 
 fn from_udev(attrs: &mut Map<String, Value>) -> anyhow::Result<(Subsystem, String)> {
     let variable = |name: &str| {
-        std::env::var(name).with_context(|| format!("udev's {name} is not in the environment; run it from a rule"))
+        std::env::var(name)
+            .with_context(|| format!("udev's {name} is not in the environment; run it from a rule"))
     };
     let subsystem = match variable("SUBSYSTEM")?.as_str() {
         "net" => Subsystem::Network,

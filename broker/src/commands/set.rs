@@ -2,8 +2,8 @@
 
 use anyhow::Context;
 use cloud_channel_protocol::{
-    ChannelPattern, CloudinitExt, EventResult, EventType, MessageId, Publication, ReportingEvent, Stage, Topic,
-    Verb,
+    ChannelPattern, CloudinitExt, EventResult, EventType, MessageId, Publication, ReportingEvent, Stage,
+    Topic, Verb,
 };
 
 use super::arguments::SetArguments;
@@ -63,7 +63,9 @@ async fn follow(session: &mut Session<'_>, id: &MessageId) -> anyhow::Result<u8>
         }
         let events: Vec<ReportingEvent> = serde_json::from_str(event.data.get())?;
         for event in events {
-            let result = event.result.map_or_else(|| "start".to_owned(), |result| format!("{result:?}").to_uppercase());
+            let result = event
+                .result
+                .map_or_else(|| "start".to_owned(), |result| format!("{result:?}").to_uppercase());
             print_line(&format!("{result} {}", event.description))?;
             if event.event_type == EventType::Finish {
                 return Ok(if event.result == Some(EventResult::Fail) { FAILED } else { OK });

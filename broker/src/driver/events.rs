@@ -30,7 +30,9 @@ impl Driver {
             return self.parts.clerk.order(Order::Append(Box::new(draft)));
         }
         if self.early.len() >= MAX_EARLY {
-            return Err(cloud_channel_protocol::BayeuxError::busy("Too many events before the journal is open"));
+            return Err(cloud_channel_protocol::BayeuxError::busy(
+                "Too many events before the journal is open",
+            ));
         }
         self.early.push(draft);
         Ok(())
@@ -62,7 +64,12 @@ impl Driver {
             self.outbox.remove(seq.get());
         }
         self.counters.dropped = total;
-        tracing::warn!(now = events.len(), reporting = total.reporting, finish = total.finish, "events dropped");
+        tracing::warn!(
+            now = events.len(),
+            reporting = total.reporting,
+            finish = total.finish,
+            "events dropped"
+        );
     }
 
     /// A subscriber has an event: without a link, that settles it.

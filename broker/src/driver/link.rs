@@ -54,7 +54,7 @@ impl Driver {
                 self.link = LinkState { detail: reason, answers: self.link.answers, ..LinkState::default() };
                 self.outbox.recall();
             }
-            LinkReport::Event(publication) => self.from_management(publication),
+            LinkReport::Event(publication) => self.management_says(publication),
             LinkReport::BatchEnd(batch) => {
                 self.link.batch = Some(batch);
                 self.confirm_batch();
@@ -64,7 +64,7 @@ impl Driver {
     }
 
     /// A message of the management server, over a subscription of ours.
-    fn from_management(&mut self, publication: Publication) {
+    fn management_says(&mut self, publication: Publication) {
         let topic = match Place::of(&publication.channel) {
             Place::Instance(id, Some(topic)) if id == self.parts.instance => topic,
             Place::Instance(..) | Place::Elsewhere => {
@@ -171,7 +171,9 @@ impl Driver {
                 self.link.up = false;
             }
             (None, Err(None) | Ok(())) => {}
-            (None, Err(Some(refusal))) => tracing::warn!(%refusal, "the management server does not take an answer"),
+            (None, Err(Some(refusal))) => {
+                tracing::warn!(%refusal, "the management server does not take an answer");
+            }
         }
     }
 

@@ -22,9 +22,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use cloud_channel_handlers::System;
-use cloud_channel_protocol::server::{
-    Input, LocalId, LocalSession, Output, Peer, Server, ServerConfig,
-};
+use cloud_channel_protocol::server::{Input, LocalId, LocalSession, Output, Peer, Server, ServerConfig};
 use cloud_channel_protocol::{ChannelPattern, ConnectionId, InstanceId, ReportingEvent};
 use tokio::sync::mpsc;
 
@@ -49,10 +47,20 @@ const GUEST: LocalId = LocalId(0);
 /// Something the driver has to know.
 #[derive(Debug)]
 pub(crate) enum Happening {
-    Opened { connection: ConnectionId, peer: Peer },
-    Received { connection: ConnectionId, bytes: Bytes },
-    Writable { connection: ConnectionId },
-    Closed { connection: ConnectionId },
+    Opened {
+        connection: ConnectionId,
+        peer: Peer,
+    },
+    Received {
+        connection: ConnectionId,
+        bytes: Bytes,
+    },
+    Writable {
+        connection: ConnectionId,
+    },
+    Closed {
+        connection: ConnectionId,
+    },
     /// An event of cloud-init, by webhook.
     Reported(Box<ReportingEvent>),
     Clerk(Vec<Report>),

@@ -7,8 +7,8 @@ use cloud_channel_protocol::{
 };
 
 use super::{Driver, status};
-use crate::ids::random_u64;
 use crate::clerk::{Admit, Draft, Order, Question};
+use crate::ids::random_u64;
 
 /// Who waits for the outcome of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]

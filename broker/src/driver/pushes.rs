@@ -146,8 +146,7 @@ impl Driver {
     pub(super) fn fetched(&mut self, entry: InboxEntry) {
         let (module, arrival) = (entry.accepted.module, entry.accepted.arrival);
         let held = self.pushes.held(module);
-        let job =
-            Job { entry, held, system: self.parts.system.clone(), driver: self.parts.handle.clone() };
+        let job = Job { entry, held, system: self.parts.system.clone(), driver: self.parts.handle.clone() };
         if let Err(error) = job.start() {
             let text = format!("no thread could be started ({error}), so nothing was changed");
             self.ended(module, arrival, Ending::failed(text));

@@ -54,7 +54,11 @@ impl Outbox {
     }
 
     /// What a new subscription covers and the subscriber's others did not.
-    pub(crate) fn backlog(&self, added: &[ChannelPattern], had: &[ChannelPattern]) -> Vec<(u64, Publication)> {
+    pub(crate) fn backlog(
+        &self,
+        added: &[ChannelPattern],
+        had: &[ChannelPattern],
+    ) -> Vec<(u64, Publication)> {
         let covered = |patterns: &[ChannelPattern], publication: &Publication| {
             patterns.iter().any(|pattern| pattern.matches(&publication.channel))
         };

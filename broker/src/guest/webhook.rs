@@ -50,7 +50,10 @@ mod tests {
             ("", "EOF"),
             ("[]", "JSON object"),
             (r#"{"name":"x"}"#, "missing field"),
-            (r#"{"name":"a\nb","description":"","event_type":"start","origin":"o","timestamp":1}"#, "control"),
+            (
+                r#"{"name":"a\nb","description":"","event_type":"start","origin":"o","timestamp":1}"#,
+                "control",
+            ),
             (r#"{"name":"a","description":"","event_type":"begin","origin":"o","timestamp":1}"#, "begin"),
             ("{\"name\":\"\u{0}", "control character"),
         ] {

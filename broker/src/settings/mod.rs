@@ -9,8 +9,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use cloud_channel_protocol::{DEFAULT_VSOCK_PORT, EVENTS_PATH, Endpoint, InstanceId};
-pub use fragment::FragmentError;
 use fragment::Fragment;
+pub use fragment::FragmentError;
 
 /// The default Unix socket, below the root folder.
 pub const DEFAULT_SOCKET: &str = "run/cloud-channel/events.sock";
@@ -181,7 +181,11 @@ fn default_listen(root: &Path, sandbox: bool, dev: bool) -> Vec<Endpoint> {
     let path = EVENTS_PATH.to_owned();
     let mut listen = vec![default_socket(root)];
     if !sandbox {
-        listen.push(Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: DEFAULT_TCP_PORT, path: path.clone() });
+        listen.push(Endpoint::Tcp {
+            host: "127.0.0.1".to_owned(),
+            port: DEFAULT_TCP_PORT,
+            path: path.clone(),
+        });
     }
     if !sandbox && !dev && Path::new("/dev/vsock").exists() {
         listen.push(Endpoint::Vsock { cid: None, port: DEFAULT_VSOCK_PORT, path });

@@ -8,9 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, protocol::WebSocketConfig};
-use tokio_vsock::{VsockAddr, VsockStream};
 
-use super::{READ_BUFFER, Stream};
+use super::{READ_BUFFER, Stream, vsock};
 
 /// How long connecting and the upgrade may take together.
 const DIAL_DEADLINE: Duration = Duration::from_secs(10);
@@ -95,8 +94,7 @@ async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
         }
         Endpoint::Unix { socket } => UnixStream::connect(socket).await.map(Stream::Unix),
         Endpoint::Vsock { cid, port, .. } => {
-            let address = VsockAddr::new(cid.unwrap_or(HOST_CID), *port);
-            VsockStream::connect(address).await.map(Stream::Vsock)
+            vsock::connect(cid.unwrap_or(HOST_CID), *port).await.map(Stream::Vsock)
         }
         Endpoint::HybridVsock { socket, port } => connect_hybrid(socket, *port).await.map(Stream::Unix),
     }
@@ -110,7 +108,9 @@ async fn connect_hybrid(socket: &str, port: u32) -> io::Result<UnixStream> {
     // Byte by byte: what follows the line belongs to the protocol above.
     while answer.last() != Some(&b'\n') {
         if answer.len() == MAX_HYBRID_ANSWER {
-            return Err(io::Error::other("expected `OK <number>` from the machine monitor, got a longer line"));
+            return Err(io::Error::other(
+                "expected `OK <number>` from the machine monitor, got a longer line",
+            ));
         }
         match stream.read_u8().await {
             Ok(byte) => answer.push(byte),

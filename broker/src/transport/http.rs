@@ -84,8 +84,9 @@ async fn events(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Response {
-    if let Err(refusal) = check_origin(&headers) {
-        return refusal;
+    if !is_own_origin(&headers) {
+        tracing::warn!(%peer, "refused an upgrade from another origin");
+        return (StatusCode::FORBIDDEN, "requests from another origin are not accepted\n").into_response();
     }
     match upgrade {
         Ok(upgrade) => super::websocket::upgrade(upgrade, peer, web.driver, web.registry, &web.limits),
@@ -127,17 +128,13 @@ async fn report(
 /// A web page of another origin must not reach us through a browser on this machine. Programs send no Origin, or
 /// the one they connect to, and a page can only claim that one if its host is a name: so names other than
 /// `localhost` are refused too.
-fn check_origin(headers: &HeaderMap) -> Result<(), Response> {
-    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+fn is_own_origin(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let text = |value: &axum::http::HeaderValue| value.to_str().ok().map(str::to_ascii_lowercase);
     let origin = text(origin).unwrap_or_default();
     let host = headers.get(header::HOST).and_then(text).unwrap_or_default();
     let own = origin.strip_prefix("http://").is_some_and(|rest| rest == host);
     let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _port)| name);
     let literal = name == "localhost" || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
-    if own && literal {
-        return Ok(());
-    }
-    tracing::warn!(%origin, "refused an upgrade from another origin");
-    Err((StatusCode::FORBIDDEN, "requests from another origin are not accepted\n").into_response())
+    own && literal
 }

@@ -17,7 +17,10 @@ pub(crate) fn take() -> io::Result<Vec<InheritedSocket>> {
     let passed = sd_notify::listen_fds_with_names()?;
     Ok(passed
         .map(|(fd, name)| {
-            #[expect(unsafe_code, reason = "the service manager passed this descriptor to us and nobody else owns it")]
+            #[expect(
+                unsafe_code,
+                reason = "the service manager passed this descriptor to us and nobody else owns it"
+            )]
             // SAFETY: LISTEN_PID names this process, so descriptor `fd` is open and ours; `take` is called once.
             let owned = unsafe { OwnedFd::from_raw_fd(fd) };
             InheritedSocket { fd: owned, name: format!("{fd} ({name})") }

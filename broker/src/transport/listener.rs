@@ -66,7 +66,9 @@ pub enum ListenError {
         endpoint: Endpoint,
     },
     /// A socket that was passed to us is of no use.
-    #[error("the inherited socket {name} is of no use: expected a listening TCP, Unix or vsock stream socket")]
+    #[error(
+        "the inherited socket {name} is of no use: expected a listening TCP, Unix or vsock stream socket"
+    )]
     Inherited {
         /// Its number and name.
         name: String,
@@ -97,7 +99,9 @@ impl Listener {
         };
         let endpoint = match &socket {
             // Port 0 asks for any; what was given is what a client needs to know.
-            Socket::Tcp(tcp) => format!("ws://{}{}", tcp.local_addr().map_err(failed)?, endpoint.request_path()),
+            Socket::Tcp(tcp) => {
+                format!("ws://{}{}", tcp.local_addr().map_err(failed)?, endpoint.request_path())
+            }
             Socket::Unix(_) | Socket::Vsock(_) => endpoint.to_string(),
         };
         Ok(Self { socket, endpoint })

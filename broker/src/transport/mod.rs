@@ -9,6 +9,7 @@ pub(crate) mod inherited;
 pub mod listener;
 pub(crate) mod registry;
 mod stream;
+mod vsock;
 pub(crate) mod websocket;
 
 pub use stream::Stream;
@@ -19,5 +20,6 @@ use std::time::Duration;
 pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a peer may take to send the head of an HTTP request.
 pub(crate) const HEAD_DEADLINE: Duration = Duration::from_secs(10);
-/// What a WebSocket connection allocates for reading. The library's default is 128 KiB a connection.
-pub(crate) const READ_BUFFER: usize = 4 * 1024;
+/// What a WebSocket connection keeps for reading; a larger frame gets what it needs. Idle connections are the many,
+/// and the library's default is 128 KiB for each.
+pub(crate) const READ_BUFFER: usize = 1024;

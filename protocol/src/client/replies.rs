@@ -16,7 +16,7 @@ use crate::publication::Publication;
 use crate::wire::Fields;
 
 /// Longest text of a server's that is passed on, in characters.
-const MAX_ERROR: usize = 256;
+const MAX_ERROR: usize = 1_024;
 
 /// One message of a server.
 pub(super) enum Incoming {
