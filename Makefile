@@ -1,0 +1,34 @@
+# The recipes; CI runs the same. `make check` is what a change has to pass.
+
+CARGO ?= cargo
+
+.PHONY: help check test fmt clippy doc deny demo release man
+
+help: ## List the recipes
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+check: fmt clippy doc test ## Everything a change has to pass, but for deny
+
+test: ## All tests
+	$(CARGO) test --workspace --locked
+
+fmt: ## Formatting, without changing anything
+	$(CARGO) fmt --all --check
+
+clippy: ## Lints; a warning is an error
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+doc: ## Documentation; a broken link is an error
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+deny: ## Licences, duplicate versions, sources (needs cargo-deny)
+	$(CARGO) deny --offline --log-level error check bans licenses sources
+
+demo: ## Both flows, live, in a sandbox
+	$(CARGO) demo
+
+release: ## The small binary, in target/release
+	$(CARGO) build --release --locked --package cloud-channel
+
+man: release ## The man page, in target/cloud-channel.1
+	target/release/cloud-channel man > target/cloud-channel.1
