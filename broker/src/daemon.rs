@@ -10,8 +10,9 @@ use tokio::time::timeout;
 
 use crate::clerk::{self, Desk};
 use crate::clock::Clock;
-use crate::driver::{Driver, DriverHandle, Happening, Parts};
+use crate::driver::{Driver, Parts};
 use crate::guest::instance::UnknownInstance;
+use crate::happening::{DriverHandle, Happening};
 use crate::journal::{JournalError, JournalLimits};
 use crate::link::Link;
 use crate::policy::PeerPolicy;
@@ -110,7 +111,7 @@ async fn run_in_runtime(
     let driver = Driver::new(Parts {
         instance,
         server,
-        policy: PeerPolicy::new(settings.dev, rustix::process::geteuid().as_raw()),
+        policy: PeerPolicy::new(settings.dev, rustix::process::geteuid().as_raw(), settings.host_ports),
         registry,
         clerk: clerk.clone(),
         link,

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use cloud_channel_handlers::{Held, Outcome, Preimage, System, apply, config_module, put_back};
 use cloud_channel_protocol::{EventResult, Module};
 
-use crate::driver::{DriverHandle, Happening};
+use crate::happening::{DriverHandle, Happening};
 use crate::journal::{ArrivalNo, InboxEntry};
 
 /// What a job tells the driver.
@@ -94,17 +94,10 @@ impl Job {
             return failed("it could not be recorded, so nothing was changed");
         }
         if plan.is_empty() {
-            return (EventResult::Success, "nothing to change".to_owned(), Some(plan.held));
+            let unchanged = Outcome::Done { held: plan.held, warnings: plan.warnings };
+            return ending(unchanged, "nothing to change");
         }
-        let outcome = apply(&plan, &preimage, &*self.system);
-        let text = outcome.to_string();
-        match outcome {
-            Outcome::Done { held, warnings } if warnings.is_empty() => {
-                (EventResult::Success, text, Some(held))
-            }
-            Outcome::Done { held, .. } => (EventResult::Warn, text, Some(held)),
-            Outcome::Failed { .. } => (EventResult::Fail, text, None),
-        }
+        ending(apply(&plan, &preimage, &*self.system), "done")
     }
 
     /// True once the clerk has the preimage.
@@ -113,6 +106,18 @@ impl Job {
         let accepted = &self.entry.accepted;
         let report = JobReport::Begin { arrival: accepted.arrival, module: accepted.module, preimage, go };
         self.driver.tell_blocking(Happening::Job(Box::new(report))).is_ok() && word.recv().is_ok()
+    }
+}
+
+/// `done` is what is said of a push that went well and has nothing to add.
+fn ending(outcome: Outcome, done: &str) -> (EventResult, String, Option<Held>) {
+    let text = outcome.to_string();
+    match outcome {
+        Outcome::Done { held, warnings } if warnings.is_empty() => {
+            (EventResult::Success, done.to_owned(), Some(held))
+        }
+        Outcome::Done { held, .. } => (EventResult::Warn, text, Some(held)),
+        Outcome::Failed { .. } => (EventResult::Fail, text, None),
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::clock::Clock;
 use crate::conversation::{Conversation, Gone};
-use crate::driver::{DriverEnded, DriverHandle, Happening};
+use crate::happening::{DriverEnded, DriverHandle, Happening};
 use crate::ids::random_u64;
 use crate::transport::dial::dial;
 
@@ -90,6 +90,9 @@ pub(crate) struct Link {
 enum Left {
     /// Dial again after a back-off.
     Redial(String),
+    /// The server does not want us now: dial again after the longest pause, since it may change its mind and nobody
+    /// else can tell us.
+    Dismissed(String),
     /// The daemon ends.
     Stopped,
 }
@@ -131,16 +134,18 @@ impl Link {
     async fn keep_up(&mut self) -> Result<(), DriverEnded> {
         loop {
             let mut reason = String::new();
+            let mut dismissed = false;
             for endpoint in self.endpoints.clone() {
                 match self.talk(&endpoint).await? {
                     Left::Redial(why) => reason = why,
+                    Left::Dismissed(why) => (reason, dismissed) = (why, true),
                     Left::Stopped => {
                         return self.tell(LinkReport::Down { reason: "stopped".to_owned() }).await;
                     }
                 }
                 self.tell(LinkReport::Down { reason: reason.clone() }).await?;
             }
-            let pause = self.backoff.next(random_u64());
+            let pause = if dismissed { BACKOFF.1 } else { self.backoff.next(random_u64()) };
             tracing::debug!(%reason, pause_ms = pause.as_millis(), "the link is not up, dialling again later");
             if self.stopped_during(pause).await {
                 return self.tell(LinkReport::Down { reason: "stopped".to_owned() }).await;
@@ -164,7 +169,7 @@ impl Link {
                             LinkReport::Up { endpoint: endpoint.to_string(), resumed }
                         }
                         ClientOutput::Close(reason) => break Left::Redial(reason.to_string()),
-                        ClientOutput::Ended(reason) => break Left::Redial(reason.to_string()),
+                        ClientOutput::Ended(reason) => break Left::Dismissed(reason.to_string()),
                         other => match concerns_driver(other) {
                             Some(report) => report,
                             None => continue,

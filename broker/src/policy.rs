@@ -7,26 +7,40 @@ use serde_json::value::RawValue;
 /// Ports below this can be bound by privileged processes only, also on the host's side of a vsock.
 const FIRST_UNPRIVILEGED_PORT: u32 = 1024;
 
+/// Which of the host's source ports are trusted on a vsock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum HostPorts {
+    /// Below 1024: where the host has `AF_VSOCK`, every process of it can dial us, and only root can do it from there.
+    #[default]
+    Privileged,
+    /// All: where a machine monitor (Firecracker, Cloud Hypervisor) turns a Unix socket of the host into vsock, its
+    /// streams come from high ports, and that socket's permissions say who may dial.
+    Any,
+}
+
 /// Lets in root and ourselves over a Unix socket, and privileged processes of the host over vsock; in development
 /// mode, everyone who reaches a listener.
 #[derive(Debug, Clone, Copy)]
 pub struct PeerPolicy {
     dev: bool,
     own_uid: u32,
+    host_ports: HostPorts,
 }
 
 impl PeerPolicy {
     /// The policy of a daemon that runs as `own_uid`.
     #[must_use]
-    pub const fn new(dev: bool, own_uid: u32) -> Self {
-        Self { dev, own_uid }
+    pub const fn new(dev: bool, own_uid: u32, host_ports: HostPorts) -> Self {
+        Self { dev, own_uid, host_ports }
     }
 
     fn identify(self, peer: &Peer) -> Option<Principal> {
         match peer {
             _ if self.dev => Some(Principal::new("dev")),
             Peer::Unix { uid } if *uid == 0 || *uid == self.own_uid => Some(Principal::new("root")),
-            Peer::Vsock { cid: HOST_CID, port } if *port < FIRST_UNPRIVILEGED_PORT => {
+            Peer::Vsock { cid: HOST_CID, port }
+                if *port < FIRST_UNPRIVILEGED_PORT || self.host_ports == HostPorts::Any =>
+            {
                 Some(Principal::new("host"))
             }
             Peer::Unix { .. } | Peer::Vsock { .. } | Peer::Tcp(_) => None,
@@ -40,7 +54,9 @@ impl PeerPolicy {
                     "TCP peers are not trusted, use the Unix socket, vsock, or `--dev` for a trial"
                 }
                 Peer::Unix { .. } => "only root and the daemon's own user are trusted",
-                Peer::Vsock { .. } => "only the host (CID 2), from a port below 1024, is trusted",
+                Peer::Vsock { .. } => {
+                    "only the host (CID 2) is trusted, from a port below 1024 unless `host-ports: any` is configured"
+                }
             };
             BayeuxError::new(ErrorCode::Forbidden, "", text)
         })
@@ -77,7 +93,7 @@ mod tests {
 
     #[test]
     fn who_is_let_in() {
-        let strict = PeerPolicy::new(false, 1000);
+        let strict = PeerPolicy::new(false, 1000, HostPorts::Privileged);
         let tcp = Peer::Tcp("127.0.0.1:5".parse().unwrap());
         for (peer, expected) in [
             (Peer::Unix { uid: 0 }, Some("root")),
@@ -91,12 +107,16 @@ mod tests {
             assert_eq!(strict.admit(&peer, None).ok().as_ref().map(Principal::as_str), expected, "{peer}");
             assert_eq!(strict.admit_unconnected(&peer).is_ok(), expected.is_some(), "{peer}");
         }
-        assert_eq!(PeerPolicy::new(true, 1000).admit(&tcp, None).unwrap().as_str(), "dev");
+        let dev = PeerPolicy::new(true, 1000, HostPorts::Privileged);
+        assert_eq!(dev.admit(&tcp, None).unwrap().as_str(), "dev");
+        let monitored = PeerPolicy::new(false, 1000, HostPorts::Any);
+        assert_eq!(monitored.admit(&Peer::Vsock { cid: 2, port: 1 << 30 }, None).unwrap().as_str(), "host");
+        assert!(monitored.admit(&Peer::Vsock { cid: 3, port: 1 }, None).is_err());
     }
 
     #[test]
     fn pushed_config_is_nobodys_to_read() {
-        let policy = PeerPolicy::new(true, 0);
+        let policy = PeerPolicy::new(true, 0, HostPorts::Privileged);
         let may = |text: &str| policy.may_receive(&Principal::new("dev"), &ChannelName::parse(text).unwrap());
         assert!(!may("/cloudinit/i/config/set/cc_set_passwords"));
         assert!(!may("/cloudinit/other/config/set/anything"));

@@ -8,11 +8,11 @@ use cloud_channel_protocol::{BayeuxError, ErrorCode, Module, Publication};
 use super::Desk;
 use super::order::{Admit, Draft, Order, Question, Report};
 use super::refusal::to_bayeux;
-use crate::driver::offers::{Asker, Request};
 use crate::journal::{
     Accepted, Admission, ArrivalNo, Contents, Event, Journal, JournalError, Push, Sender, Seq, SeqBlock,
     Transaction,
 };
+use crate::request::{Asker, Request};
 
 /// Event numbers reserved at a time: one commit for so many events, so many numbers skipped after a crash.
 const SEQ_BLOCK: u32 = 1_024;
@@ -24,6 +24,8 @@ pub(super) struct Book {
     numbers: SeqBlock,
     /// Finishes that could not be written yet. They are facts, so they are tried until they are.
     overdue: Vec<Entry>,
+    /// Orders that could not even be prepared, and must not be lost.
+    postponed: Vec<Order>,
 }
 
 /// An event under its number.
@@ -69,12 +71,12 @@ impl Book {
     pub(super) fn open(mut journal: Journal, desk: Desk) -> Result<(Self, Contents), JournalError> {
         let contents = journal.load()?;
         let numbers = reserve(&mut journal)?;
-        Ok((Self { journal, desk, numbers, overdue: Vec::new() }, contents))
+        Ok((Self { journal, desk, numbers, overdue: Vec::new(), postponed: Vec::new() }, contents))
     }
 
     /// True if something waits to be written again, without anybody asking.
     pub(super) fn has_overdue(&self) -> bool {
-        !self.overdue.is_empty()
+        !self.overdue.is_empty() || !self.postponed.is_empty()
     }
 
     /// Carries out orders, in their order.
@@ -85,7 +87,8 @@ impl Book {
     pub(super) fn carry_out(&mut self, orders: Vec<Order>) -> Result<Vec<Report>, JournalError> {
         let mut reports = Vec::new();
         let mut entries = std::mem::take(&mut self.overdue);
-        for order in orders {
+        let postponed = std::mem::take(&mut self.postponed);
+        for order in postponed.into_iter().chain(orders) {
             self.prepare(order, &mut entries, &mut reports);
         }
         if entries.is_empty() {
@@ -115,22 +118,41 @@ impl Book {
                 Err(refused) => reports.push(*refused),
             },
             Order::Answer(question) => reports.push(self.answer(*question)),
-            Order::Append(draft) => entries.extend(self.number(*draft).map(Entry::Event)),
+            Order::Append(draft) => self.append(*draft, entries, reports),
             Order::Settle(seq) => entries.push(Entry::Settle(seq)),
             Order::Fetch(arrival) => match self.journal.entry(arrival) {
                 Ok(entry) => reports.push(Report::Fetched(Box::new(entry))),
-                Err(error) => {
+                Err(error @ (JournalError::Record { .. } | JournalError::NoSuchPush(_))) => {
                     tracing::error!(%arrival, error = &error as &dyn std::error::Error, "a push is unreadable");
                     reports.push(Report::Unreadable { arrival });
+                }
+                Err(error) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot read the journal, trying again"
+                    );
+                    self.postponed.push(Order::Fetch(arrival));
                 }
             },
             Order::Begin { arrival, preimage, start, go } => {
                 entries.push(Entry::Begin { arrival, preimage, go });
-                entries.extend(start.and_then(|draft| self.number(*draft)).map(Entry::Event));
+                if let Some(draft) = start {
+                    self.append(*draft, entries, reports);
+                }
             }
-            Order::Finish { arrival, module, held, finish } => {
-                let finish = self.number(*finish);
-                entries.extend(finish.map(|finish| Entry::Finish { arrival, module, held, finish }));
+            Order::Finish { arrival, module, held, finish } => match self.number(*finish) {
+                Ok(finish) => entries.push(Entry::Finish { arrival, module, held, finish }),
+                Err(finish) => self.postponed.push(Order::Finish { arrival, module, held, finish }),
+            },
+        }
+    }
+
+    fn append(&mut self, draft: Draft, entries: &mut Vec<Entry>, reports: &mut Vec<Report>) {
+        match self.number(draft) {
+            Ok(event) => entries.push(Entry::Event(event)),
+            Err(draft) => {
+                let (publication, asker) = draft.without_number();
+                reports.push(Report::Unrecorded { publication, asker });
             }
         }
     }
@@ -174,23 +196,25 @@ impl Book {
         Report::Answer { request, answer }
     }
 
-    /// Gives an event its number. There is none only if the journal cannot reserve any more; then the event is lost,
-    /// and said to be.
-    fn number(&mut self, draft: Draft) -> Option<Numbered> {
+    /// Gives an event its number. There is none only if the journal cannot reserve any more.
+    fn number(&mut self, draft: Draft) -> Result<Numbered, Box<Draft>> {
         let keep = draft.keep;
-        let seq = match self.numbers.next() {
-            Some(seq) => seq,
-            None => {
-                self.numbers = reserve(&mut self.journal)
-                    .inspect_err(|error| {
-                        tracing::error!(error = error as &dyn std::error::Error, "cannot number an event");
-                    })
-                    .ok()?;
-                self.numbers.next()?
-            }
-        };
+        let Some(seq) = self.next_seq() else { return Err(Box::new(draft)) };
         let (publication, asker) = draft.numbered(seq);
-        Some(Numbered { seq, publication, asker, keep })
+        Ok(Numbered { seq, publication, asker, keep })
+    }
+
+    fn next_seq(&mut self) -> Option<Seq> {
+        if let Some(seq) = self.numbers.next() {
+            return Some(seq);
+        }
+        match reserve(&mut self.journal) {
+            Ok(numbers) => self.numbers = numbers,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "cannot number an event");
+            }
+        }
+        self.numbers.next()
     }
 
     /// One transaction. If it fails, nothing of it is there.

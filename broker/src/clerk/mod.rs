@@ -22,7 +22,7 @@ pub(crate) use queue::ClerkHandle;
 use queue::OrderQueue;
 
 use crate::clock::Clock;
-use crate::driver::{DriverHandle, Happening};
+use crate::happening::{DriverHandle, Happening};
 use crate::journal::{Journal, JournalError, JournalLimits};
 
 /// Orders carried out in one transaction at most.

@@ -6,8 +6,8 @@ use cloud_channel_handlers::{Held, Preimage};
 use cloud_channel_protocol::{BayeuxError, ChannelName, CloudinitExt, MessageId, Module, Publication};
 use serde_json::value::RawValue;
 
-use crate::driver::offers::{Asker, Request};
 use crate::journal::{Accepted, ArrivalNo, Contents, Dropped, InboxEntry, Seq};
+use crate::request::{Asker, Request};
 
 /// An event that has no number yet.
 #[derive(Debug)]
@@ -32,9 +32,18 @@ impl Draft {
 
     /// The message, once it has its number.
     pub(super) fn numbered(self, seq: Seq) -> (Publication, Option<Asker>) {
+        self.publication(Some(seq))
+    }
+
+    /// The message of an event that cannot be kept.
+    pub(super) fn without_number(self) -> (Publication, Option<Asker>) {
+        self.publication(None)
+    }
+
+    fn publication(self, seq: Option<Seq>) -> (Publication, Option<Asker>) {
         let ext = CloudinitExt {
             cause: self.cause,
-            seq: Some(seq.get()),
+            seq: seq.map(Seq::get),
             inferred: self.inferred,
             ..CloudinitExt::default()
         };

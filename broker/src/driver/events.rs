@@ -4,9 +4,9 @@ use cloud_channel_protocol::server::{Input, Principal, SecurityPolicy};
 use cloud_channel_protocol::{ChannelPattern, ClientId, Publication, ReportingEvent};
 
 use super::Driver;
-use super::offers::Asker;
 use crate::clerk::{Draft, Order};
 use crate::journal::{Dropped, Seq};
+use crate::request::Asker;
 
 /// Drafts kept while the journal is being opened. A boot sends about a hundred.
 const MAX_EARLY: usize = 1_024;
@@ -41,6 +41,8 @@ impl Driver {
     /// An event is durable: now it may be seen.
     pub(super) fn recorded(&mut self, seq: Seq, publication: Publication, asker: Option<Asker>) {
         self.counters.events += 1;
+        // Who has just subscribed gets what waits first, and then this one, once.
+        self.pump();
         let receipt = self.parts.link.is_none().then_some(seq.get());
         self.input(Input::Publish { publication: &publication, receipt });
         self.outbox.insert(seq.get(), publication);

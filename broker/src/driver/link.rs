@@ -9,9 +9,10 @@ use cloud_channel_protocol::{
 };
 
 use super::Driver;
-use super::offers::{Asker, read_request};
 use crate::clerk::{Order, Question};
+use crate::ids::random_u64;
 use crate::link::{LinkOrder, LinkReport};
+use crate::request::{Asker, Request, id_scope};
 
 /// Events on their way over the link at a time; the client core bounds the same.
 const WINDOW: usize = 64;
@@ -26,6 +27,8 @@ pub(super) struct LinkState {
     pub(super) detail: String,
     /// Messages of the present batch that are not settled.
     unsettled: usize,
+    /// Names the management server's session, for ids that are only counters.
+    session: u64,
     /// A batch that has come in whole and waits for them.
     batch: Option<u64>,
     /// Numbers answers, which are not kept.
@@ -45,13 +48,15 @@ impl Driver {
         match report {
             LinkReport::Up { endpoint, resumed } => {
                 tracing::info!(%endpoint, resumed, "link up");
-                self.link = LinkState { up: true, detail: endpoint, ..LinkState::default() };
+                let session = if resumed { self.link.session } else { random_u64() };
+                self.link = LinkState { up: true, detail: endpoint, session, ..LinkState::default() };
             }
             LinkReport::Down { reason } => {
                 if self.link.up {
                     tracing::warn!(%reason, "link down");
                 }
-                self.link = LinkState { detail: reason, answers: self.link.answers, ..LinkState::default() };
+                let LinkState { answers, session, .. } = self.link;
+                self.link = LinkState { detail: reason, answers, session, ..LinkState::default() };
                 self.outbox.recall();
             }
             LinkReport::Event(publication) => self.management_says(publication),
@@ -77,7 +82,8 @@ impl Driver {
             Topic::Config(Verb::Set, spelling) => {
                 self.link.unsettled += 1;
                 let id = publication.id.clone();
-                let taken = self.consider_set(Asker::Link, SENDER, spelling.clone(), publication);
+                let scope = id_scope(SENDER, &format!("{:016x}", self.link.session), id.as_ref());
+                let taken = self.consider_set(Asker::Link, &scope, spelling.clone(), publication);
                 if let Err(error) = taken {
                     self.refuse_link(&spelling, id, &error);
                 }
@@ -86,7 +92,7 @@ impl Driver {
             Topic::Config(Verb::Get, _) if ext.cause.is_some() => {}
             Topic::Config(Verb::Get, spelling) => {
                 self.link.unsettled += 1;
-                let asked = read_request(Asker::Link, spelling.clone(), &publication).and_then(|request| {
+                let asked = Request::read(Asker::Link, spelling.clone(), &publication).and_then(|request| {
                     let held = self.pushes.held(request.module);
                     self.parts.clerk.order(Order::Answer(Box::new(Question { request, held, dry_run: None })))
                 });

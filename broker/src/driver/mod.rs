@@ -14,90 +14,33 @@
 
 mod events;
 mod link;
-pub(crate) mod offers;
+mod offers;
 mod pushes;
 pub(crate) mod status;
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use cloud_channel_handlers::System;
-use cloud_channel_protocol::server::{Input, LocalId, LocalSession, Output, Peer, Server, ServerConfig};
-use cloud_channel_protocol::{ChannelPattern, ConnectionId, InstanceId, ReportingEvent};
-use tokio::sync::mpsc;
+use cloud_channel_protocol::server::{
+    CloseReason, Input, LocalId, LocalSession, Output, Server, ServerConfig,
+};
+use cloud_channel_protocol::{ChannelPattern, InstanceId};
 
 use crate::clerk::{ClerkHandle, Report};
 use crate::clock::Clock;
 use crate::guest::outbox::Outbox;
 use crate::guest::stages::StageTracker;
+use crate::happening::{DriverHandle, Happening, Happenings};
 use crate::ids::RandomIds;
-use crate::job::JobReport;
-use crate::link::{LinkHandle, LinkReport};
+use crate::link::LinkHandle;
 use crate::policy::PeerPolicy;
 use crate::shutdown::Watchdog;
 use crate::transport::registry::{ConnectionRegistry, Outgoing};
 
-/// Waiting happenings. Whoever has one more waits with it, which is what slows a flooding peer down.
-const QUEUE: usize = 256;
 /// Happenings taken in before their outputs go out, so that many small ones share frames.
 const BATCH: usize = 128;
 /// The guest's one local session: it is asked about everything below `/cloudinit/`.
 const GUEST: LocalId = LocalId(0);
-
-/// Something the driver has to know.
-#[derive(Debug)]
-pub(crate) enum Happening {
-    Opened {
-        connection: ConnectionId,
-        peer: Peer,
-    },
-    Received {
-        connection: ConnectionId,
-        bytes: Bytes,
-    },
-    Writable {
-        connection: ConnectionId,
-    },
-    Closed {
-        connection: ConnectionId,
-    },
-    /// An event of cloud-init, by webhook.
-    Reported(Box<ReportingEvent>),
-    Clerk(Vec<Report>),
-    Job(Box<JobReport>),
-    Link(LinkReport),
-    /// End well: what is under way is finished, nothing new is begun.
-    Stop,
-}
-
-/// The driver has ended, and with it everything it could be told.
-#[derive(Debug, thiserror::Error)]
-#[error("the driver has ended")]
-pub(crate) struct DriverEnded;
-
-/// How others reach the driver.
-#[derive(Debug, Clone)]
-pub(crate) struct DriverHandle(mpsc::Sender<Happening>);
-
-/// The driver's end of its queue.
-pub(crate) struct Happenings(mpsc::Receiver<Happening>);
-
-impl DriverHandle {
-    pub(crate) fn new() -> (Self, Happenings) {
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        (Self(sender), Happenings(receiver))
-    }
-
-    /// Tells the driver; waits while its queue is full.
-    pub(crate) async fn tell(&self, happening: Happening) -> Result<(), DriverEnded> {
-        self.0.send(happening).await.map_err(|_| DriverEnded)
-    }
-
-    /// The same from a plain thread.
-    pub(crate) fn tell_blocking(&self, happening: Happening) -> Result<(), DriverEnded> {
-        self.0.blocking_send(happening).map_err(|_| DriverEnded)
-    }
-}
 
 /// What the driver is made of.
 pub(crate) struct Parts {
@@ -162,14 +105,14 @@ impl Driver {
                 }
             };
             tokio::select! {
-                happening = happenings.0.recv() => match happening {
+                happening = happenings.next() => match happening {
                     Some(happening) => self.take(happening),
                     None => return,
                 },
                 () = due => {}
             }
             for _ in 1..BATCH {
-                let Ok(happening) = happenings.0.try_recv() else { break };
+                let Some(happening) = happenings.try_next() else { break };
                 self.take(happening);
             }
             let now = self.parts.clock.now();
@@ -190,6 +133,10 @@ impl Driver {
 
     fn take(&mut self, happening: Happening) {
         match happening {
+            // Newcomers would keep us from ending.
+            Happening::Opened { connection, .. } if self.stopping => {
+                self.parts.registry.put(connection, Outgoing::Close(CloseReason::GoingAway));
+            }
             Happening::Opened { connection, peer } => self.input(Input::Opened { connection, peer }),
             Happening::Received { connection, bytes } => {
                 self.input(Input::Received { connection, bytes: &bytes });

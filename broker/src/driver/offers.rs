@@ -2,50 +2,35 @@
 
 use cloud_channel_protocol::server::{Input, OfferId, Sender};
 use cloud_channel_protocol::{
-    BayeuxError, ClientId, CloudinitExt, ErrorCode, InstanceId, MessageId, Module, ModuleName, Place,
-    Publication, Topic, Verb,
+    BayeuxError, ErrorCode, InstanceId, ModuleName, Place, Publication, Topic, Verb,
 };
 
 use super::{Driver, status};
 use crate::clerk::{Admit, Draft, Order, Question};
 use crate::ids::random_u64;
-
-/// Who waits for the outcome of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Asker {
-    /// A publish whose reply is held back.
-    Offer { offer: OfferId, client: Option<ClientId> },
-    /// A message from the dialled side, where no publish reply exists.
-    Link,
-}
-
-/// A message that was understood so far: where it belongs and what its `ext` says.
-#[derive(Debug, Clone)]
-pub(crate) struct Request {
-    pub(crate) asker: Asker,
-    pub(crate) module: Module,
-    pub(crate) spelling: ModuleName,
-    pub(crate) id: Option<MessageId>,
-    pub(crate) ext: CloudinitExt,
-}
+use crate::request::{Asker, Request, id_scope};
 
 impl Driver {
     /// Looks at a publish of a session; its reply waits for the verdict.
     pub(super) fn offered(&mut self, offer: OfferId, sender: Sender, publication: Publication) {
         let asker = Asker::Offer { offer, client: sender.client };
-        if let Err(error) = self.consider(asker.clone(), &sender_name(&sender), publication) {
+        // Without a session there is no scope for counters: the next to publish so may begin again.
+        let session =
+            sender.client.map_or_else(|| format!("{:016x}", random_u64()), |client| client.reveal());
+        let scope = id_scope(sender.principal.as_str(), &session, publication.id.as_ref());
+        if let Err(error) = self.consider(asker.clone(), &scope, publication) {
             self.refuse(&asker, &error);
         }
     }
 
-    fn consider(&mut self, asker: Asker, sender: &str, publication: Publication) -> Result<(), BayeuxError> {
+    fn consider(&mut self, asker: Asker, scope: &str, publication: Publication) -> Result<(), BayeuxError> {
         if publication.channel.as_str() == status::CHANNEL {
             return self.tell_status(asker, publication.id.as_ref());
         }
         match self.topic_of(&publication)? {
-            Topic::Config(Verb::Set, spelling) => self.consider_set(asker, sender, spelling, publication),
+            Topic::Config(Verb::Set, spelling) => self.consider_set(asker, scope, spelling, publication),
             Topic::Config(Verb::Get, spelling) => {
-                let request = read_request(asker, spelling, &publication)?;
+                let request = Request::read(asker, spelling, &publication)?;
                 self.ask_clerk(request, None)
             }
             Topic::Hotplug(_) | Topic::Stage(_) | Topic::StageStep(..) | Topic::Reporting(_) => {
@@ -74,18 +59,18 @@ impl Driver {
     pub(super) fn consider_set(
         &mut self,
         asker: Asker,
-        sender: &str,
+        scope: &str,
         spelling: ModuleName,
         publication: Publication,
     ) -> Result<(), BayeuxError> {
-        let request = read_request(asker, spelling, &publication)?;
+        let request = Request::read(asker, spelling, &publication)?;
         if request.ext.dry_run {
             return self.ask_clerk(request, Some(publication.data));
         }
         if self.stopping {
             return Err(BayeuxError::busy("The daemon is ending, send it again later"));
         }
-        let admit = Admit { request, sender: sender.to_owned(), payload: publication.data };
+        let admit = Admit { request, sender: scope.to_owned(), payload: publication.data };
         self.parts.clerk.order(Order::Admit(Box::new(admit)))
     }
 
@@ -118,32 +103,7 @@ impl Driver {
     }
 }
 
-/// The scope in which a sender's message ids are its own: its session. Without one there is none, since the next
-/// to publish so may count its messages from the beginning again.
-fn sender_name(sender: &Sender) -> String {
-    match sender.client {
-        Some(client) => client.reveal(),
-        None => format!("{}-{:016x}", sender.principal, random_u64()),
-    }
-}
-
 fn wrong_instance(channel: &str, given: &InstanceId, ours: &InstanceId) -> BayeuxError {
     let text = format!("Not for this instance, expected {ours}, got {given}");
     BayeuxError::new(ErrorCode::Forbidden, channel, text)
-}
-
-/// Reads what a `config` message asks of which module.
-pub(super) fn read_request(
-    asker: Asker,
-    spelling: ModuleName,
-    publication: &Publication,
-) -> Result<Request, BayeuxError> {
-    let Some(module) = spelling.module() else {
-        let known: Vec<&str> = Module::all().map(Module::canonical).collect();
-        let text = format!("Unknown module {spelling}, expected one of {}", known.join(", "));
-        return Err(BayeuxError::new(ErrorCode::NotFound, publication.channel.as_str(), text));
-    };
-    let ext = CloudinitExt::from_ext(publication.ext.as_deref())
-        .map_err(|text| BayeuxError::new(ErrorCode::Malformed, "ext.cloudinit", text))?;
-    Ok(Request { asker, module, spelling, id: publication.id.clone(), ext })
 }

@@ -10,10 +10,10 @@ use cloud_channel_protocol::{
 };
 
 use super::Driver;
-use super::offers::{Asker, Request};
 use crate::clerk::{Draft, Order};
 use crate::job::{Ending, Job, JobReport};
 use crate::journal::{Accepted, ArrivalNo, Contents, InboxEntry};
+use crate::request::{Asker, Request};
 
 /// What waits and what is at work.
 #[derive(Debug, Default)]

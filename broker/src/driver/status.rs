@@ -4,8 +4,8 @@ use cloud_channel_protocol::server::Input;
 use cloud_channel_protocol::{BayeuxError, ChannelName, CloudinitExt, MessageId, Publication};
 
 use super::Driver;
-use super::offers::Asker;
 use crate::journal::Dropped;
+use crate::request::Asker;
 
 /// Where to ask.
 pub(crate) const CHANNEL: &str = "/service/cloud-channel/status";

@@ -12,13 +12,13 @@ use super::error::JournalError;
 use super::limits::footprint;
 use super::record::{Accepted, Admission, ArrivalNo, Digest, Event, ModuleState, Push, Sender, Seq};
 use super::seen::Sighting;
-use super::table::{Fault, INBOX, MODULES, PAYLOADS, PREIMAGES, decode, encode, get, put, remove};
+use super::table::{Fault, INBOX, MODULES, PAYLOADS, PREIMAGES, decode, encode, get, has, put, remove};
 use super::transaction::Work;
 
 /// A row of the inbox table. The payload lies beside it, so that to mark a push as started does not write the
 /// payload again, and to list the inbox does not read it.
 #[derive(Serialize, Deserialize)]
-struct Row {
+pub(super) struct Row {
     module: String,
     spelling: String,
     cause: Option<Box<RawValue>>,
@@ -67,9 +67,9 @@ impl Work {
     /// The highest generation in the inbox. The inbox is bounded, so is this walk.
     fn highest_pending(&self, module: Module) -> Result<Option<u64>, Fault> {
         let mut highest = None;
-        for record in self.txn.open_table(INBOX)?.iter()? {
-            let (number, bytes) = record?;
-            let row: Row = decode("inbox", &number.value(), bytes.value())?;
+        for record in self.txn.open_table(INBOX.definition())?.iter()? {
+            let (key, bytes) = record?;
+            let row: Row = decode("inbox", &key.value(), bytes.value())?;
             if row.module == module.canonical() {
                 highest = highest.max(row.generation);
             }
@@ -156,7 +156,7 @@ impl Work {
     }
 
     pub(super) fn is_pending(&self, arrival: ArrivalNo) -> Result<bool, Fault> {
-        Ok(self.txn.open_table(INBOX)?.get(arrival.0)?.is_some())
+        has(&self.txn, INBOX, arrival.0)
     }
 
     fn row(&self, arrival: ArrivalNo) -> Result<Row, Fault> {
@@ -203,7 +203,12 @@ impl Row {
 
 /// A row of the inbox as the value it stands for.
 pub(super) fn read_row(number: u64, bytes: &[u8]) -> Result<Accepted, Fault> {
-    let row: Row = decode("inbox", &number, bytes)?;
+    accepted_of(number, Some(decode("inbox", &number, bytes)?))
+}
+
+/// As [`read_row`], of a row that may be missing.
+pub(super) fn accepted_of(number: u64, row: Option<Row>) -> Result<Accepted, Fault> {
+    let row = row.ok_or(Fault::Refused(JournalError::NoSuchPush(ArrivalNo(number))))?;
     row.into_accepted(ArrivalNo(number)).ok_or_else(|| Fault::unreadable("inbox", &number))
 }
 

@@ -13,7 +13,8 @@
 //!               refused: nothing kept                append_event ─▶ outbox ─settle_event─▶ gone
 //! ```
 //!
-//! The file is `<root>/var/lib/cloud-channel/journal.redb`, a redb database. Its tables, values in JSON:
+//! The file is `<root>/var/lib/cloud-channel/journal.redb`, a redb database. Its tables, numbers in keys as eight bytes, the
+//! high ones first, values in JSON:
 //!
 //! | table        | key                 | value                                                           |
 //! |--------------|---------------------|-----------------------------------------------------------------|
@@ -37,6 +38,7 @@ mod backend;
 mod error;
 mod folder;
 mod inbox;
+mod key;
 mod limits;
 mod outbox;
 mod record;
@@ -128,16 +130,16 @@ impl Journal {
     pub fn load(&mut self) -> Result<Contents, JournalError> {
         self.read(|txn| {
             let mut contents = Contents { dropped: read_tally(txn)?.dropped, ..Contents::default() };
-            for record in txn.open_table(table::INBOX)?.iter()? {
-                let (number, bytes) = record?;
-                contents.inbox.push(inbox::read_row(number.value(), bytes.value())?);
+            for record in txn.open_table(table::INBOX.definition())?.iter()? {
+                let (key, bytes) = record?;
+                contents.inbox.push(inbox::read_row(key::number("inbox", key.value())?, bytes.value())?);
             }
-            contents.outbox = outbox::read_rows(&txn.open_table(table::OUTBOX)?, None, usize::MAX)?;
-            for record in txn.open_table(table::MODULES)?.iter()? {
-                let (name, bytes) = record?;
-                let module = inbox::module_of(name.value())
-                    .ok_or_else(|| Fault::unreadable("modules", &name.value()))?;
-                contents.modules.push((module, table::decode("modules", &name.value(), bytes.value())?));
+            contents.outbox = outbox::read_rows(txn, None, usize::MAX)?;
+            for record in txn.open_table(table::MODULES.definition())?.iter()? {
+                let (key, bytes) = record?;
+                let name = key::name("modules", key.value())?;
+                let module = inbox::module_of(name).ok_or_else(|| Fault::unreadable("modules", &name))?;
+                contents.modules.push((module, table::decode("modules", &name, bytes.value())?));
             }
             Ok(contents)
         })
@@ -150,14 +152,11 @@ impl Journal {
     pub fn entry(&mut self, arrival: ArrivalNo) -> Result<InboxEntry, JournalError> {
         self.read(|txn| {
             let number = arrival.0;
-            let inbox = txn.open_table(table::INBOX)?;
-            let row = inbox.get(number)?.ok_or(Fault::Refused(JournalError::NoSuchPush(arrival)))?;
-            let accepted = inbox::read_row(number, row.value())?;
-            let payload = txn.open_table(table::PAYLOADS)?.get(number)?;
-            let payload: Option<Box<RawValue>> =
-                payload.and_then(|payload| serde_json::from_slice(payload.value()).ok());
+            let row = table::read(txn, table::INBOX, number)?;
+            let accepted = inbox::accepted_of(number, row)?;
+            let payload: Option<Box<RawValue>> = table::read(txn, table::PAYLOADS, number)?;
             let payload = payload.ok_or_else(|| Fault::unreadable("payloads", &number))?.into();
-            let preimage = table::read(&txn.open_table(table::PREIMAGES)?, "preimages", number)?;
+            let preimage = table::read(txn, table::PREIMAGES, number)?;
             Ok(InboxEntry { accepted, payload, preimage })
         })
     }
@@ -167,7 +166,7 @@ impl Journal {
     /// # Errors
     /// If the store fails or a record is unreadable.
     pub fn events(&mut self, after: Option<Seq>, at_most: usize) -> Result<Vec<(Seq, Event)>, JournalError> {
-        self.read(|txn| outbox::read_rows(&txn.open_table(table::OUTBOX)?, after, at_most))
+        self.read(|txn| outbox::read_rows(txn, after, at_most))
     }
 
     /// How many events were lost so far because the outbox was full.
@@ -227,13 +226,17 @@ impl Journal {
     fn check_format(&self, database: &Database) -> Result<(), JournalError> {
         let found = (|| -> Result<Option<u64>, Fault> {
             let txn = database.begin_read()?;
-            table::read(&txn.open_table(META)?, "meta", FORMAT_KEY)
+            table::read(&txn, META, FORMAT_KEY)
         })();
         let path = self.path();
         match found {
             Ok(Some(FORMAT)) => Ok(()),
             Ok(Some(found)) => Err(JournalError::Format { path, found, expected: FORMAT }),
             Ok(None) => Err(self.error("open", Fault::unreadable("meta", &FORMAT_KEY))),
+            // Only the first format had other types of keys.
+            Err(Fault::Store(redb::Error::TableTypeMismatch { .. })) => {
+                Err(JournalError::Format { path, found: 1, expected: FORMAT })
+            }
             Err(Fault::Store(source)) => Err(JournalError::Damaged { path, source }),
             Err(fault) => Err(self.error("open", fault)),
         }
@@ -280,8 +283,7 @@ impl fmt::Debug for Journal {
 }
 
 fn read_tally(txn: &ReadTransaction) -> Result<Tally, Fault> {
-    table::read(&txn.open_table(META)?, "meta", TALLY_KEY)?
-        .ok_or_else(|| Fault::unreadable("meta", &TALLY_KEY))
+    table::read(txn, META, TALLY_KEY)?.ok_or_else(|| Fault::unreadable("meta", &TALLY_KEY))
 }
 
 /// True if the store did not like what it read, false if it could not read.

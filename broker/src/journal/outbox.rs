@@ -6,13 +6,14 @@
 use std::ops::Bound;
 
 use cloud_channel_protocol::ChannelName;
-use redb::ReadableTable;
+use redb::ReadTransaction;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::error::JournalError;
+use super::key::{Keys, Number, number};
 use super::record::{Event, Seq};
-use super::table::{DROPPABLE, Fault, OUTBOX, decode, encode};
+use super::table::{DROPPABLE, Fault, OUTBOX, decode, encode, first, has, put, remove};
 use super::transaction::Work;
 
 #[derive(Serialize, Deserialize)]
@@ -25,7 +26,7 @@ struct Row {
 
 impl Work {
     pub(super) fn append(&mut self, seq: Seq, event: &Event) -> Result<Vec<Seq>, Fault> {
-        if self.txn.open_table(OUTBOX)?.get(seq.0)?.is_some() {
+        if has(&self.txn, OUTBOX, seq.0)? {
             return Err(Fault::Refused(JournalError::SeqInUse(seq)));
         }
         self.changed = true;
@@ -35,9 +36,9 @@ impl Work {
             self.count_loss(event.keep);
             return Ok(vec![seq]);
         }
-        self.txn.open_table(OUTBOX)?.insert(seq.0, bytes.as_slice())?;
+        put(&self.txn, OUTBOX, seq.0, &bytes)?;
         if !event.keep {
-            self.txn.open_table(DROPPABLE)?.insert(seq.0, ())?;
+            put(&self.txn, DROPPABLE, seq.0, &[])?;
         }
         self.tally.outbox_events += 1;
         self.tally.outbox_bytes += bytes.len() as u64;
@@ -49,11 +50,11 @@ impl Work {
         while self.tally.outbox_events > self.limits.outbox_events
             || self.tally.outbox_bytes > self.limits.outbox_bytes
         {
-            let reporting = self.txn.open_table(DROPPABLE)?.first()?.map(|(seq, _)| seq.value());
+            let reporting = first(&self.txn, DROPPABLE)?;
             let keep = reporting.is_none();
             let oldest = match reporting {
                 Some(seq) => seq,
-                None => self.oldest()?.ok_or_else(|| Fault::unreadable("outbox", &"first"))?,
+                None => first(&self.txn, OUTBOX)?.ok_or_else(|| Fault::unreadable("outbox", &"first"))?,
             };
             self.settle(Seq(oldest))?;
             self.count_loss(keep);
@@ -62,15 +63,11 @@ impl Work {
         Ok(dropped)
     }
 
-    fn oldest(&self) -> Result<Option<u64>, Fault> {
-        Ok(self.txn.open_table(OUTBOX)?.first()?.map(|(seq, _)| seq.value()))
-    }
-
     pub(super) fn settle(&mut self, seq: Seq) -> Result<bool, Fault> {
-        let bytes = super::table::remove(&self.txn, OUTBOX, seq.0)?;
+        let bytes = remove(&self.txn, OUTBOX, seq.0)?;
         let Some(bytes) = bytes else { return Ok(false) };
         self.changed = true;
-        self.txn.open_table(DROPPABLE)?.remove(seq.0)?;
+        remove(&self.txn, DROPPABLE, seq.0)?;
         self.tally.outbox_events -= 1;
         self.tally.outbox_bytes -= bytes as u64;
         Ok(true)
@@ -96,15 +93,17 @@ impl Row {
 
 /// Up to `at_most` events of the table, in order, from the one after `after` on.
 pub(super) fn read_rows(
-    table: &impl ReadableTable<u64, &'static [u8]>,
+    txn: &ReadTransaction,
     after: Option<Seq>,
     at_most: usize,
 ) -> Result<Vec<(Seq, Event)>, Fault> {
-    let from = after.map_or(Bound::Unbounded, |seq| Bound::Excluded(seq.0));
+    let after = after.map(|seq| Number::encode(seq.0));
+    let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    let table = txn.open_table(OUTBOX.definition())?;
     let mut events = Vec::new();
-    for record in table.range::<u64>((from, Bound::Unbounded))?.take(at_most) {
-        let (number, bytes) = record?;
-        let number = number.value();
+    for record in table.range::<&[u8]>((from, Bound::Unbounded))?.take(at_most) {
+        let (key, bytes) = record?;
+        let number = number("outbox", key.value())?;
         let row: Row = decode("outbox", &number, bytes.value())?;
         let channel = ChannelName::parse(&row.channel).map_err(|_| Fault::unreadable("outbox", &number))?;
         events.push((Seq(number), Event { channel, data: row.data, ext: row.ext, keep: row.keep }));

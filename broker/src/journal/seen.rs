@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use cloud_channel_protocol::MessageId;
 
+use super::key::{Keys, Place};
 use super::record::{Accepted, ArrivalNo, Digest, Push, Sender};
 use super::table::{Fault, SEEN, SEEN_ORDER, encode, get, put, remove};
 use super::transaction::Work;
@@ -83,13 +84,15 @@ impl Work {
         let bound = self.limits.seen_per_module.max(self.limits.inbox_entries);
         let tally = self.tally.modules.entry(module.to_owned()).or_default();
         while tally.seen > bound {
-            let mut order = self.txn.open_table(SEEN_ORDER)?;
-            let oldest = order.range((module, 0)..=(module, u64::MAX))?.next().transpose()?;
-            let Some((place, key)) = oldest.map(|(place, key)| (place.value().1, key.value().to_vec()))
+            let mut order = self.txn.open_table(SEEN_ORDER.definition())?;
+            let (start, end) = (Place::encode((module, 0)), Place::encode((module, u64::MAX)));
+            let oldest = order.range(start.as_slice()..=end.as_slice())?.next().transpose()?;
+            let Some((place, key)) =
+                oldest.map(|(place, key)| (place.value().to_vec(), key.value().to_vec()))
             else {
                 return Err(Fault::unreadable("seen_order", &module));
             };
-            order.remove((module, place))?;
+            order.remove(place.as_slice())?;
             drop(order);
             remove(&self.txn, SEEN, (module, key.as_slice()))?;
             tally.seen -= 1;

@@ -3,25 +3,26 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use redb::{Key, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::error::JournalError;
+use super::key::{Keys, Message, Name, Number, Place, Table, number};
 use super::record::{ArrivalNo, Dropped};
 
 /// The only format this version reads and writes.
-pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 2;
 
-pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
-pub(super) const INBOX: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("inbox");
-pub(super) const PAYLOADS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("payloads");
-pub(super) const PREIMAGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("preimages");
-pub(super) const MODULES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("modules");
-pub(super) const SEEN: TableDefinition<'_, (&str, &[u8]), &[u8]> = TableDefinition::new("seen");
-pub(super) const SEEN_ORDER: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("seen_order");
-pub(super) const OUTBOX: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("outbox");
-pub(super) const DROPPABLE: TableDefinition<'_, u64, ()> = TableDefinition::new("droppable");
+pub(super) const META: Table<Name> = Table::new("meta");
+pub(super) const INBOX: Table<Number> = Table::new("inbox");
+pub(super) const PAYLOADS: Table<Number> = Table::new("payloads");
+pub(super) const PREIMAGES: Table<Number> = Table::new("preimages");
+pub(super) const MODULES: Table<Name> = Table::new("modules");
+pub(super) const SEEN: Table<Message> = Table::new("seen");
+pub(super) const SEEN_ORDER: Table<Place> = Table::new("seen_order");
+pub(super) const OUTBOX: Table<Number> = Table::new("outbox");
+pub(super) const DROPPABLE: Table<Number> = Table::new("droppable");
 
 /// Keys of [`META`].
 pub(super) const FORMAT_KEY: &str = "format";
@@ -95,65 +96,74 @@ impl<E: Into<redb::Error>> From<E> for Fault {
 
 /// Makes all tables, so that readers find them.
 pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), Fault> {
-    txn.open_table(INBOX)?;
-    txn.open_table(PAYLOADS)?;
-    txn.open_table(PREIMAGES)?;
-    txn.open_table(MODULES)?;
-    txn.open_table(SEEN)?;
-    txn.open_table(SEEN_ORDER)?;
-    txn.open_table(OUTBOX)?;
-    txn.open_table(DROPPABLE)?;
+    let by_number = [INBOX, PAYLOADS, PREIMAGES, OUTBOX, DROPPABLE].map(|table| table.definition());
+    let others = [MODULES.definition(), SEEN.definition(), SEEN_ORDER.definition()];
+    for table in by_number.into_iter().chain(others) {
+        txn.open_table(table)?;
+    }
     put(txn, META, FORMAT_KEY, &encode(&FORMAT))?;
     put(txn, META, TALLY_KEY, &encode(&Tally::default()))
 }
 
 /// Writes a record over the one that is there, if any.
-pub(super) fn put<K: Key + 'static>(
+pub(super) fn put<K: Keys>(
     txn: &WriteTransaction,
-    table: TableDefinition<'_, K, &'static [u8]>,
-    key: K::SelfType<'_>,
+    table: Table<K>,
+    key: K::Key<'_>,
     bytes: &[u8],
 ) -> Result<(), Fault> {
-    txn.open_table(table)?.insert(key, bytes)?;
+    txn.open_table(table.definition())?.insert(K::encode(key).as_slice(), bytes)?;
     Ok(())
 }
 
 /// Removes a record; its size, if it was there.
-pub(super) fn remove<K: Key + 'static>(
+pub(super) fn remove<K: Keys>(
     txn: &WriteTransaction,
-    table: TableDefinition<'_, K, &'static [u8]>,
-    key: K::SelfType<'_>,
+    table: Table<K>,
+    key: K::Key<'_>,
 ) -> Result<Option<usize>, Fault> {
-    let mut table = txn.open_table(table)?;
-    let old = table.remove(key)?;
+    let mut table = txn.open_table(table.definition())?;
+    let old = table.remove(K::encode(key).as_slice())?;
     Ok(old.map(|old| old.value().len()))
 }
 
+/// True if there is such a record.
+pub(super) fn has<K: Keys>(txn: &WriteTransaction, table: Table<K>, key: K::Key<'_>) -> Result<bool, Fault> {
+    Ok(txn.open_table(table.definition())?.get(K::encode(key).as_slice())?.is_some())
+}
+
+/// The first number of a table.
+pub(super) fn first(txn: &WriteTransaction, table: Table<Number>) -> Result<Option<u64>, Fault> {
+    let rows = txn.open_table(table.definition())?;
+    let first = rows.first()?;
+    first.map(|(key, _)| number(table.name(), key.value())).transpose()
+}
+
 /// Reads a record within a transaction that may have changed it.
-pub(super) fn get<K, T>(
+pub(super) fn get<K: Keys, T: DeserializeOwned>(
     txn: &WriteTransaction,
-    table: TableDefinition<'_, K, &'static [u8]>,
-    key: K::SelfType<'_>,
-) -> Result<Option<T>, Fault>
-where
-    K: Key + 'static,
-    T: DeserializeOwned,
-{
-    read(&txn.open_table(table)?, redb::TableHandle::name(&table), key)
+    table: Table<K>,
+    key: K::Key<'_>,
+) -> Result<Option<T>, Fault> {
+    read_from(&txn.open_table(table.definition())?, &table, key)
 }
 
 /// Reads a record.
-pub(super) fn read<K, T>(
-    table: &impl ReadableTable<K, &'static [u8]>,
-    name: &str,
-    key: K::SelfType<'_>,
-) -> Result<Option<T>, Fault>
-where
-    K: Key + 'static,
-    T: DeserializeOwned,
-{
-    match table.get(&key)? {
-        Some(record) => decode(name, &key, record.value()).map(Some),
+pub(super) fn read<K: Keys, T: DeserializeOwned>(
+    txn: &ReadTransaction,
+    table: Table<K>,
+    key: K::Key<'_>,
+) -> Result<Option<T>, Fault> {
+    read_from(&txn.open_table(table.definition())?, &table, key)
+}
+
+fn read_from<K: Keys, T: DeserializeOwned>(
+    rows: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    table: &Table<K>,
+    key: K::Key<'_>,
+) -> Result<Option<T>, Fault> {
+    match rows.get(K::encode(key).as_slice())? {
+        Some(record) => decode(table.name(), &key, record.value()).map(Some),
         None => Ok(None),
     }
 }

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use cloud_channel_protocol::{DEFAULT_VSOCK_PORT, EVENTS_PATH, Endpoint, InstanceId};
 use fragment::Fragment;
+
+use crate::policy::HostPorts;
 pub use fragment::FragmentError;
 
 /// The default Unix socket, below the root folder.
@@ -22,8 +24,7 @@ const CONFIG_FILE: &str = "etc/cloud-channel/config.yaml";
 const CONFIG_FOLDER: &str = "etc/cloud-channel/conf.d";
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
     #[default]
@@ -72,6 +73,8 @@ pub struct Settings {
     pub connect: Vec<Endpoint>,
     /// Trust everybody.
     pub dev: bool,
+    /// Which of the host's ports are trusted on a vsock.
+    pub host_ports: HostPorts,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Where the values came from.
@@ -144,12 +147,14 @@ fn merge(overrides: Overrides, root: &Path, fragments: Vec<Fragment>) -> Setting
     let mut instance = Value::new("instance-id", None, "cloud-init's files");
     let mut listen = Value::new("listen", defaults, "default");
     let mut connect = Value::new("connect", Vec::new(), "default");
+    let mut host_ports = Value::new("host-ports", HostPorts::default(), "default");
     let mut log_format = Value::new("log-format", LogFormat::default(), "default");
     for fragment in fragments {
         let from = fragment.path.display().to_string();
         instance.set(fragment.instance.map(Some), &from);
         listen.set(fragment.listen, &from);
         connect.set(fragment.connect, &from);
+        host_ports.set(fragment.host_ports, &from);
         log_format.set(fragment.log_format, &from);
     }
     let some = |list: Vec<Endpoint>| if list.is_empty() { None } else { Some(list) };
@@ -161,6 +166,7 @@ fn merge(overrides: Overrides, root: &Path, fragments: Vec<Fragment>) -> Setting
         instance.row(|id| id.as_ref().map_or_else(|| "(to be read)".to_owned(), ToString::to_string)),
         listen.row(|list| show_list(list)),
         connect.row(|list| show_list(list)),
+        host_ports.row(|ports| format!("{ports:?}").to_lowercase()),
         log_format.row(|format| format!("{format:?}").to_lowercase()),
     ];
     Settings {
@@ -170,6 +176,7 @@ fn merge(overrides: Overrides, root: &Path, fragments: Vec<Fragment>) -> Setting
         listen: listen.value,
         connect: connect.value,
         dev: overrides.dev,
+        host_ports: host_ports.value,
         log_format: log_format.value,
         origins: Origins { rows },
     }
@@ -273,9 +280,10 @@ mod tests {
     fn faults_name_file_line_and_the_nearest_key() {
         let root = tempfile::tempdir().unwrap();
         for (text, parts) in [
-            ("instance-id: a\nlisen: []\n", ["config.yaml", "2", "lisen", "listen"]),
+            ("instance-id: a\nlisen: []\n", ["config.yaml", "line 2", "lisen", "listen"]),
             ("listen: [\"ftp://x\"]\n", ["config.yaml", "1", "ftp://x", "unix://"]),
-            ("connect: unix:///x\n", ["config.yaml", "1", "connect", "sequence"]),
+            ("connect: unix:///x\n", ["config.yaml", "line 1", "connect", "list"]),
+            ("host-ports: all\n", ["line 1", "host-ports", "`privileged` or `any`", "`all`"]),
             ("instance-id: \"a b\"\n", ["config.yaml", "1", "a b", "expected"]),
         ] {
             put(root.path(), CONFIG_FILE, text);

@@ -18,8 +18,8 @@ use tokio::sync::Semaphore;
 use super::HEAD_DEADLINE;
 use super::listener::{Accepted, Listener};
 use super::registry::ConnectionRegistry;
-use crate::driver::{DriverHandle, Happening};
 use crate::guest::webhook;
+use crate::happening::{DriverHandle, Happening};
 
 /// What every request needs.
 #[derive(Clone)]

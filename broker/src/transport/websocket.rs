@@ -12,7 +12,7 @@ use tracing::Instrument;
 
 use super::registry::{ConnectionRegistry, Outgoing, Slot};
 use super::{READ_BUFFER, WRITE_DEADLINE};
-use crate::driver::{DriverHandle, Happening};
+use crate::happening::{DriverHandle, Happening};
 
 /// Answers the upgrade and runs the connection until it ends.
 pub(crate) fn upgrade(

@@ -273,7 +273,21 @@ fn an_unknown_format_is_refused() {
     drop(database);
     let error = Journal::open(root.path(), JournalLimits::default()).unwrap_err();
     assert!(matches!(error, JournalError::Format { found: 7, .. }));
-    assert!(error.to_string().contains("has format 7, expected 1: use the version"), "{error}");
+    assert!(error.to_string().contains("has format 7, expected 2: use the version"), "{error}");
+}
+
+#[test]
+fn the_first_format_is_told_from_damage() {
+    let root = root();
+    let path = open(root.path()).path();
+    std::fs::remove_file(&path).unwrap();
+    let database = Database::create(&path).unwrap();
+    let txn = database.begin_write().unwrap();
+    txn.open_table(redb::TableDefinition::<&str, &[u8]>::new("meta")).unwrap();
+    txn.commit().unwrap();
+    drop(database);
+    let error = Journal::open(root.path(), JournalLimits::default()).unwrap_err();
+    assert!(matches!(error, JournalError::Format { found: 1, .. }), "{error:?}");
 }
 
 #[test]
