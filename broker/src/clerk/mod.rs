@@ -72,8 +72,10 @@ fn work(desk: Desk, queue: &OrderQueue) -> Result<(), JournalError> {
         let patience = book.has_overdue().then_some(RETRY);
         let Some(orders) = queue.take(BATCH, patience) else { return Ok(()) };
         let reports = book.carry_out(orders)?;
-        if !reports.is_empty() && driver.tell_blocking(Happening::Clerk(reports)).is_err() {
-            return Ok(());
+        if !reports.is_empty() {
+            // A driver that has ended hears of nothing more, but what it ordered before is still to be recorded:
+            // an event of cloud-init was answered already.
+            let _ended = driver.tell_blocking(Happening::Clerk(reports));
         }
     }
 }

@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::Path;
 
-use cloud_channel_protocol::Endpoint;
 use cloud_channel_protocol::server::Peer;
+use cloud_channel_protocol::{EVENTS_PATH, Endpoint};
 use rustix::net::AddressFamily;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener};
@@ -25,6 +25,22 @@ enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener),
     Vsock(VsockListener),
+}
+
+impl Socket {
+    /// The endpoint of a socket that was bound elsewhere; none for a Unix socket without a path.
+    fn bound_to(&self) -> io::Result<Option<String>> {
+        Ok(match self {
+            Self::Tcp(listener) => Some(format!("ws://{}{EVENTS_PATH}", listener.local_addr()?)),
+            Self::Unix(listener) => {
+                listener.local_addr()?.as_pathname().map(|path| format!("unix://{}", path.display()))
+            }
+            Self::Vsock(listener) => {
+                let port = listener.local_addr()?.port();
+                Some(Endpoint::Vsock { cid: None, port, path: EVENTS_PATH.to_owned() }.to_string())
+            }
+        })
+    }
 }
 
 /// A stream that came in, and who is at its other end.
@@ -123,7 +139,8 @@ impl Listener {
             AddressFamily::VSOCK => Socket::Vsock(VsockListener::from(fd)),
             _ => return Err(failed(io::Error::from(io::ErrorKind::Unsupported))),
         };
-        Ok(Self { socket, endpoint: format!("inherited {name}") })
+        let endpoint = socket.bound_to().map_err(failed)?.unwrap_or_else(|| format!("inherited {name}"));
+        Ok(Self { socket, endpoint })
     }
 
     /// The endpoint as clients write it, with the port that was really given.

@@ -1,0 +1,27 @@
+//! The harness for tests of the whole: the real `cloud-channel` binary as a process, real sockets, real files below
+//! a folder that plays the machine.
+//!
+//! - [`sandbox`] is that folder, [`guest`] the daemon on it, [`binary`] the fresh build of it.
+//! - [`peer`] is a management server's client. It writes and reads raw JSON and shares no code with the product, so
+//!   that a mistake on both sides cannot hide.
+//! - [`management`] is a management server that a guest dials; [`http`] posts as cloud-init posts.
+//! - [`message`] reads what came in; [`patience`] is how tests wait: for a condition, never for a time.
+//!
+//! Everything fails by panicking with what was awaited and what was there. When a test fails, its sandbox prints the
+//! end of the daemon's log.
+
+pub mod binary;
+pub mod guest;
+pub mod http;
+pub mod management;
+pub mod message;
+pub mod patience;
+pub mod peer;
+pub mod sandbox;
+pub mod stream;
+
+/// Says something that a reader of the test's output should see, as a figure or a reason to skip.
+#[expect(clippy::print_stderr, reason = "test output is what this is for")]
+pub fn say(text: &str) {
+    eprintln!("{text}");
+}
