@@ -11,6 +11,7 @@ pub mod commands;
 mod conversation;
 mod daemon;
 mod driver;
+mod footprint;
 mod guest;
 mod happening;
 mod ids;

@@ -27,6 +27,7 @@ mod refusal;
 mod secret;
 pub mod set_passwords;
 pub mod system;
+pub mod yaml;
 
 pub use apply::{Outcome, apply, put_back, undo};
 pub use config_module::{ConfigModule, config_module};

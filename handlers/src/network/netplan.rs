@@ -98,7 +98,7 @@ impl Renderer for Netplan {
     }
 
     fn render(&self, desired: &Desired, _system: &dyn System) -> Result<Vec<RenderedFile>, Refusal> {
-        let text = yaml::write(&envelope(&desired.document))?;
+        let text = crate::yaml::write(&envelope(&desired.document));
         // 0600, because such a file may hold keys of wireless networks.
         let file = FileState::of_root(format!("{HEADER}{text}"), 0o600);
         Ok(vec![RenderedFile { path: FILE.to_owned(), file }])
@@ -150,7 +150,7 @@ fn netplan_files(system: &dyn System) -> Result<Vec<(String, String)>, Refusal> 
 fn parsed(path: &str, system: &dyn System) -> Result<Option<Value>, Refusal> {
     yaml::read(path, system)?.map_err(|error| {
         Refusal::at("network", format!("a file `{path}` that can be read"))
-            .given(error)
+            .given(error.to_string())
             .hint("mend the file: what it says of the device cannot be told, and nothing was overwritten")
     })
 }

@@ -40,7 +40,7 @@ impl Renderer for Networkd {
         for path in ORIGINS {
             let content = yaml::read(path, system)?.map_err(|error| {
                 Refusal::at("network", format!("a file `{path}` that can be read"))
-                    .given(error)
+                    .given(error.to_string())
                     .hint("it holds what cloud-init configured, and a push must merge into that")
             })?;
             let Some(content) = content else { continue };
