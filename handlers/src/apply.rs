@@ -10,12 +10,19 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use crate::colon_file::ColonFile;
 use crate::{
     FileState, Held, Invocation, LineState, Plan, Preimage, Step, System, Verification, network,
     set_passwords,
 };
+
+/// Between two looks for something that has not started yet.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
+/// Looks before that counts as failed: five minutes, since a boot may wait two for a network to be online first.
+const MOST_LOOKS: u32 = 600;
 
 /// How a plan ended. Its `Display` is for people, and without secrets.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,6 +96,8 @@ fn take(step: &Step, system: &dyn System) -> Result<(), String> {
         }
         .map_err(|error| error.to_string()),
         Step::Run { command, .. } => run(command, system),
+        Step::Regenerate { command, folder } => regenerate(command, folder, system),
+        Step::Await { path, what } => await_path(path, what, system),
         Step::Show(line) => system.show_on_console(line).map_err(|error| error.to_string()),
         Step::Verify(Verification::Network(expectation)) => network::verify(expectation, system),
         Step::Verify(Verification::Passwords(expectation)) => set_passwords::verify(expectation, system),
@@ -99,15 +108,31 @@ fn run(command: &Invocation, system: &dyn System) -> Result<(), String> {
     system.run(command).map(drop).map_err(|error| error.to_string())
 }
 
+fn regenerate(command: &Invocation, folder: &str, system: &dyn System) -> Result<(), String> {
+    system.regenerate(command, folder).map_err(|error| error.to_string())
+}
+
+fn await_path(path: &str, what: &str, system: &dyn System) -> Result<(), String> {
+    let (folder, name) = path.rsplit_once('/').expect("paths of the machine's tree are absolute");
+    for _ in 0..MOST_LOOKS {
+        if system.list(folder).map_err(|error| error.to_string())?.iter().any(|other| other == name) {
+            return Ok(());
+        }
+        system.pause(BETWEEN_LOOKS);
+    }
+    Err(format!("{what} has not started: `{path}` is not there after {:?}", BETWEEN_LOOKS * MOST_LOOKS))
+}
+
 fn undo_steps(taken: &[Step], preimage: &Preimage, system: &dyn System) -> Result<(), String> {
     let commands = taken.iter().filter_map(|step| match step {
-        Step::Run { undo, .. } => undo.as_ref(),
-        Step::File(_) | Step::Show(_) | Step::Verify(_) => None,
+        Step::Run { undo, .. } => undo.as_ref().map(|undo| run(undo, system)),
+        Step::Regenerate { command, folder } => Some(regenerate(command, folder, system)),
+        Step::File(_) | Step::Await { .. } | Step::Show(_) | Step::Verify(_) => None,
     });
     let faults: Vec<String> = (preimage.files.iter())
         .map(|(path, before)| put_file_back(path, before.as_ref(), system))
         .chain(preimage.lines.iter().map(|line| put_line_back(line, system)))
-        .chain(commands.map(|command| run(command, system)))
+        .chain(commands)
         .filter_map(Result::err)
         .collect();
     if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
@@ -146,7 +171,6 @@ mod tests {
     use super::*;
     use crate::system::MemorySystem;
     use crate::{FileChange, Secret};
-    use std::time::Duration;
 
     fn command(program: &'static str) -> Invocation {
         Invocation { program, args: Vec::new(), stdin: None, deadline: Duration::from_secs(1) }
@@ -254,6 +278,22 @@ mod tests {
         );
         let programs: Vec<&str> = system.invocations().iter().map(|run| run.program).collect();
         assert_eq!(programs, ["/bin/set", "/bin/reload", "/bin/reload"]);
+    }
+
+    #[test]
+    fn what_has_not_started_is_waited_for_and_not_for_ever() {
+        let system = machine();
+        let wait = Step::Await { path: "/run/dbus/socket", what: "D-Bus" };
+        let plan =
+            Plan { steps: vec![file("/etc/a", Some("old\n"), Some("new\n")), wait], ..Plan::default() };
+        let outcome = apply(&plan, &plan.preimage(None), &system);
+        assert_eq!(
+            outcome.to_string(),
+            "D-Bus has not started: `/run/dbus/socket` is not there after 300s; everything was put back as it was"
+        );
+        assert_eq!(system.text("/etc/a").as_deref(), Some("old\n"));
+        let system = system.with_file("/run/dbus/socket", "");
+        assert!(matches!(apply(&plan, &plan.preimage(None), &system), Outcome::Done { .. }));
     }
 
     #[test]

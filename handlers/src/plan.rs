@@ -30,6 +30,21 @@ pub enum Step {
         /// What to run once the files are back, if anything.
         undo: Option<Invocation>,
     },
+    /// Run a command that writes a folder of files anew, and again, as its undo, once the files are back. What comes
+    /// out the same stays the same file.
+    Regenerate {
+        /// The command.
+        command: Invocation,
+        /// The folder, in the machine's tree.
+        folder: &'static str,
+    },
+    /// Wait until something is there. Nothing is to be undone.
+    Await {
+        /// Path in the machine's tree.
+        path: &'static str,
+        /// What it belongs to, for people.
+        what: &'static str,
+    },
     /// Show a generated password on the machine's console.
     Show(Secret),
     /// Look at the machine until it is as it should be; failing that, undo everything.
@@ -105,7 +120,11 @@ impl Plan {
     pub fn file_changes(&self) -> impl Iterator<Item = &FileChange> {
         self.steps.iter().filter_map(|step| match step {
             Step::File(change) => Some(change),
-            Step::Run { .. } | Step::Show(_) | Step::Verify(_) => None,
+            Step::Run { .. }
+            | Step::Regenerate { .. }
+            | Step::Await { .. }
+            | Step::Show(_)
+            | Step::Verify(_) => None,
         })
     }
 
@@ -155,7 +174,7 @@ fn describe_file(change: &FileChange) -> Value {
 }
 
 fn describe_command(step: &Step) -> Option<Value> {
-    let Step::Run { command, .. } = step else { return None };
+    let (Step::Run { command, .. } | Step::Regenerate { command, .. }) = step else { return None };
     let argv: Vec<&str> =
         std::iter::once(command.program).chain(command.args.iter().map(String::as_str)).collect();
     Some(argv.into())

@@ -22,6 +22,15 @@ use crate::{Invocation, Refusal, Step, System};
 /// How long one command may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Where netplan's generator puts what networkd reads.
+const GENERATED: &str = "/run/systemd/network";
+
+/// Where D-Bus listens, on machines that have it.
+const DBUS_SOCKET: &str = "/run/dbus/system_bus_socket";
+
+/// What listens there.
+const DBUS_PROGRAMS: [&str; 2] = ["/usr/bin/dbus-daemon", "/usr/bin/dbus-broker-launch"];
+
 /// What it takes to bring a change up.
 #[derive(Debug, Default)]
 pub(super) struct Activation {
@@ -57,8 +66,12 @@ impl Activation {
         let networkctl = networkctl(system)?;
         let scene = Scene { old, new, links: Links::look(system)?, renderer, system };
         let mut plan = Self::default();
-        if let Some(check) = renderer.check_command(system) {
-            plan.run_both_ways(check);
+        if let Some(command) = renderer.check_command(system) {
+            plan.steps.push(Step::Regenerate { command, folder: GENERATED });
+        }
+        // Early in a boot there is none yet, and `networkctl` speaks to networkd over it.
+        if DBUS_PROGRAMS.iter().any(|program| system.has_program(program)) {
+            plan.steps.push(Step::Await { path: DBUS_SOCKET, what: "D-Bus" });
         }
         let mut reconfigure = Names::new();
         for id in affected {
@@ -115,10 +128,15 @@ impl Activation {
             many => return Err(many_links(id, many)),
         };
         let mut to = name.as_str();
-        if link.name != to {
+        if link.name == to {
+            let mtu = device.settings.mtu.filter(|mtu| link.mtu != Some(*mtu));
+            if mtu.is_some() || !link.up {
+                self.steps.push(rename::keep_step(link, scene.system)?);
+            }
+        } else {
             let was_configured = is_configured(link, scene);
             match rename::obstacle(link, name, was_configured, &scene.links, scene.system) {
-                None => self.steps.push(rename::step(&link.name, to, scene.system)?),
+                None => self.steps.push(rename::step(link, to, scene.system)?),
                 Some(why) if scene.renderer.needs_name(device) => return Err(rename::refuse(id, link, &why)),
                 Some(why) => {
                     self.warnings.push(format!("`{id}` gets its name at the next boot: {why}"));

@@ -29,7 +29,8 @@ pub(super) struct Link {
     driver: Option<String>,
     /// A bond, bridge or VLAN: these borrow the hardware address of what is below them.
     stacked: bool,
-    up: bool,
+    /// True if it was brought up, with a carrier or without.
+    pub(super) up: bool,
 }
 
 impl Link {

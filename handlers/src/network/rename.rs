@@ -1,4 +1,4 @@
-//! Giving a card that is there the name that `set-name` says.
+//! Giving a card that is there the name that `set-name` says, and giving it back what it was.
 
 use std::time::Duration;
 
@@ -40,21 +40,43 @@ pub(super) fn refuse(id: &DeviceId, link: &Link, why: &str) -> Refusal {
         .hint(format!("{why}; leave `set-name` out, or use `{}`, or take the link down first", link.name))
 }
 
-/// One command for all three moves, so that a link is never left down by a crash between two commands. A kernel
-/// before 6.2 renames no link that is up.
-pub(super) fn step(from: &str, to: &str, system: &dyn System) -> Result<Step, Refusal> {
-    let program = ip_program(system).ok_or_else(|| {
-        Refusal::at("network", "a machine with `ip`, to rename a link").hint("install iproute2")
-    })?;
-    let batch = |args: &[&str], from: &str, to: &str| Invocation {
-        program,
-        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-        stdin: Some(Secret::new(format!(
-            "link set dev {from} down\nlink set dev {from} name {to}\nlink set dev {to} up\n"
-        ))),
-        deadline: DEADLINE,
+/// One command for all moves, so that a link is never left down by a crash between two commands. A kernel before
+/// 6.2 renames no link that is up. The undo gives back what networkd may have changed meanwhile as well.
+pub(super) fn step(link: &Link, to: &str, system: &dyn System) -> Result<Step, Refusal> {
+    let from = &link.name;
+    let (down, up) = if link.up {
+        (format!("link set dev {from} down\n"), format!("link set dev {to} up\n"))
+    } else {
+        // Left down: networkd brings it up when it has told the kernel whom to listen to.
+        (String::new(), String::new())
     };
+    let command = batch(&["-batch", "-"], format!("{down}link set dev {from} name {to}\n{up}"), system)?;
+    let back = format!(
+        "link set dev {to} down\nlink set dev {to} name {from}\nlink set dev {from} {}\n",
+        state(link)
+    );
     // The undo goes on over what was not done.
-    let undo = Some(batch(&["-force", "-batch", "-"], to, from));
-    Ok(Step::Run { command: batch(&["-batch", "-"], from, to), undo })
+    let undo = Some(batch(&["-force", "-batch", "-"], back, system)?);
+    Ok(Step::Run { command, undo })
+}
+
+/// Keeps what networkd would not give back to a link that it lets go of: its MTU, and that it was down. To say it of
+/// a link that is so already does nothing; said as an undo, it puts that back.
+pub(super) fn keep_step(link: &Link, system: &dyn System) -> Result<Step, Refusal> {
+    let command = batch(&["-batch", "-"], format!("link set dev {} {}\n", link.name, state(link)), system)?;
+    Ok(Step::Run { undo: Some(command.clone()), command })
+}
+
+/// What a link is, in `ip`'s words.
+fn state(link: &Link) -> String {
+    let mtu = link.mtu.map(|mtu| format!("mtu {mtu} ")).unwrap_or_default();
+    format!("{mtu}{}", if link.up { "up" } else { "down" })
+}
+
+fn batch(args: &[&str], lines: String, system: &dyn System) -> Result<Invocation, Refusal> {
+    let program = ip_program(system).ok_or_else(|| {
+        Refusal::at("network", "a machine with `ip`, to set a link up").hint("install iproute2")
+    })?;
+    let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+    Ok(Invocation { program, args, stdin: Some(Secret::new(lines)), deadline: DEADLINE })
 }

@@ -114,7 +114,9 @@ fn user_entry(user: &Value, place: &str) -> Result<Entry, Refusal> {
     let name_place = format!("{place}.name");
     let name = text(user.get("name"), &name_place, user_name::EXPECTED)?;
     let Some(name) = UserName::parse(name) else {
-        return Err(Refusal::at(name_place, user_name::EXPECTED).given(name.escape_debug().to_string()));
+        // Not repeated: what is no name may be a password or a hash in the wrong place.
+        let given = format!("a text of {} characters that is none", name.chars().count());
+        return Err(Refusal::at(name_place, user_name::EXPECTED).given(given));
     };
     let password_place = format!("{place}.password");
     let given = user.get("password");

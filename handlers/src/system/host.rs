@@ -10,6 +10,7 @@ use rustix::fs::{Dir, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::rand::GetRandomFlags;
 
+use super::generated::Before;
 use super::tree::{Tree, TreePath};
 use super::{FileState, Invocation, LARGEST_FILE, System, command, durable};
 use crate::Secret;
@@ -140,6 +141,19 @@ impl System for HostSystem {
         command::run(invocation)
     }
 
+    fn regenerate(&self, invocation: &Invocation, folder: &str) -> io::Result<()> {
+        if self.sandbox {
+            return self.run(invocation).map(drop);
+        }
+        let path = TreePath::parse(folder)?;
+        let before =
+            Before::keep(&self.tree, &path).map_err(|error| path.fault("keep the files of", error))?;
+        let ran = self.run(invocation).map(drop);
+        let given_back = before.map_or(Ok(()), Before::give_back);
+        // Of two faults the command's own says more.
+        ran.and_then(|()| given_back.map_err(|error| path.fault("give back the files of", error)))
+    }
+
     fn hold_accounts(&self, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
         // Closing the file releases the lock.
         let _lock = self.lock_accounts()?;
@@ -192,7 +206,8 @@ pub(super) fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn read_regular(file: OwnedFd) -> io::Result<FileState> {
+/// Reads a regular file. What else it may be is invalid input.
+pub(super) fn read_regular(file: OwnedFd) -> io::Result<FileState> {
     let stat = rustix::fs::fstat(&file)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
@@ -207,7 +222,7 @@ fn read_regular(file: OwnedFd) -> io::Result<FileState> {
 }
 
 /// The folder's names that are UTF-8; nothing we know is called otherwise.
-fn names_of(folder: &OwnedFd) -> io::Result<Vec<String>> {
+pub(super) fn names_of(folder: &OwnedFd) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(folder)? {
         let entry = entry?;

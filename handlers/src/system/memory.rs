@@ -267,6 +267,10 @@ impl System for MemorySystem {
         })
     }
 
+    fn regenerate(&self, invocation: &Invocation, _folder: &str) -> io::Result<()> {
+        self.run(invocation).map(drop)
+    }
+
     fn hold_accounts(&self, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
         work()
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 mod command;
 mod durable;
+mod generated;
 mod host;
 mod memory;
 mod tree;
@@ -105,6 +106,13 @@ pub trait System: Send + Sync {
     /// If it cannot be started, fails, passes its deadline or writes more than 256 KiB; the text holds the end of
     /// its output. In a sandbox no command of the host runs: always an error, so plans for a sandbox have none.
     fn run(&self, invocation: &Invocation) -> io::Result<String>;
+
+    /// Runs a command that writes the files of `folder` anew, as [`run`](System::run) does. A file that comes out the
+    /// same stays the same file, so that a program that goes by inode and time sees what has changed and no more.
+    ///
+    /// # Errors
+    /// As `run`; or if the files cannot be kept or given back.
+    fn regenerate(&self, invocation: &Invocation, folder: &str) -> io::Result<()>;
 
     /// Does something while no other program can change users and passwords (`/etc/.pwd.lock`).
     ///

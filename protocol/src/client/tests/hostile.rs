@@ -57,7 +57,7 @@ fn long_error_texts_are_cut() {
         "x\\u001b".repeat(10_000)
     );
     let outputs = script.receive(&frame);
-    assert!(outputs[0].len() < 320 && !outputs[0].contains('\u{1b}'), "{outputs:?}");
+    assert!(outputs[0].len() < 1_100 && !outputs[0].contains('\u{1b}'), "{outputs:?}");
 }
 
 /// Messages that go to the quick of the client: right channels and ids, wrong moments and mixtures.
