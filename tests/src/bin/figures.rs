@@ -27,7 +27,8 @@ fn main() -> anyhow::Result<()> {
     let binary = PathBuf::from(std::env::args().nth(1).context("expected the path of the daemon's binary")?);
     let quick = std::env::args().nth(2).is_some_and(|argument| argument == "--quick");
     let mut out = std::io::stdout();
-    let size = std::fs::metadata(&binary).with_context(|| format!("cannot look at {}", binary.display()))?.len();
+    let size =
+        std::fs::metadata(&binary).with_context(|| format!("cannot look at {}", binary.display()))?.len();
     writeln!(out, "binary                           {:.2} MB", megabytes(size))?;
 
     let mut starts = Vec::new();
@@ -52,10 +53,14 @@ fn main() -> anyhow::Result<()> {
     writeln!(out, "wake-ups in {} s idle            {woken}", watched.as_secs())?;
 
     let before = guest.memory()?["Anonymous"];
-    let sessions = (0..SESSIONS).map(|_| open_session(&guest.socket())).collect::<anyhow::Result<Vec<_>>>()?;
+    let sessions =
+        (0..SESSIONS).map(|_| open_session(&guest.socket())).collect::<anyhow::Result<Vec<_>>>()?;
     let after = guest.memory()?["Anonymous"];
     let each = after.saturating_sub(before) / SESSIONS as u64;
-    writeln!(out, "heap per idle session            {each} bytes ({SESSIONS} WebSocket sessions, connect held)")?;
+    writeln!(
+        out,
+        "heap per idle session            {each} bytes ({SESSIONS} WebSocket sessions, connect held)"
+    )?;
     drop(sessions);
     Ok(())
 }
@@ -100,8 +105,9 @@ impl Guest {
     /// Ready is when a status says so; a session is enough to ask.
     fn wait_ready(&self) -> anyhow::Result<()> {
         let (mut socket, client) = open_stream(&self.socket())?;
-        let question =
-            format!(r#"[{{"channel":"/service/cloud-channel/status","clientId":"{client}","data":{{}},"id":1}}]"#);
+        let question = format!(
+            r#"[{{"channel":"/service/cloud-channel/status","clientId":"{client}","data":{{}},"id":1}}]"#
+        );
         loop {
             socket.send(Message::text(question.clone()))?;
             let mut answer = String::new();
@@ -131,7 +137,8 @@ impl Guest {
         for task in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
             let status = std::fs::read_to_string(task?.path().join("status"))?;
             let switches = status.lines().filter(|line| line.contains("voluntary_ctxt_switches"));
-            sum += switches.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum::<u64>();
+            sum +=
+                switches.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum::<u64>();
         }
         Ok(sum)
     }
