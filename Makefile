@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help check test fmt clippy doc deny demo release man
+.PHONY: help check test fmt clippy doc deny demo release man lab-nspawn
 
 help: ## List the recipes
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -32,3 +32,7 @@ release: ## The small binary, in target/release
 
 man: release ## The man page, in target/cloud-channel.1
 	target/release/cloud-channel man > target/cloud-channel.1
+
+lab-nspawn: ## A real Debian in a container, as root (tests/labs/nspawn)
+	$(CARGO) build --locked --package cloud-channel
+	tests/labs/nspawn/run "$${CARGO_TARGET_DIR:-target}/debug/cloud-channel"

@@ -80,3 +80,39 @@ fn batch(args: &[&str], lines: String, system: &dyn System) -> Result<Invocation
     let args = args.iter().map(|arg| (*arg).to_owned()).collect();
     Ok(Invocation { program, args, stdin: Some(Secret::new(lines)), deadline: DEADLINE })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::MemorySystem;
+
+    /// What `ip` reads of a step and of its undo, for a card of 1,500 bytes with these flags.
+    fn scripts(flags: &str, step: impl Fn(&Link, &MemorySystem) -> Step) -> (String, String) {
+        let system = MemorySystem::new()
+            .with_program("/usr/sbin/ip")
+            .with_file("/sys/class/net/eth0/mtu", "1500\n")
+            .with_file("/sys/class/net/eth0/flags", flags);
+        let links = Links::look(&system).unwrap();
+        let Step::Run { command, undo: Some(undo) } = step(links.named("eth0").unwrap(), &system) else {
+            panic!("expected a command with an undo")
+        };
+        let [command, undo] =
+            [command, undo].map(|command| command.stdin.unwrap().expose().replace('\n', "; "));
+        (command, undo)
+    }
+
+    #[test]
+    fn a_card_gets_back_its_name_mtu_and_state() {
+        let rename = |link: &Link, system: &MemorySystem| step(link, "ens0", system).unwrap();
+        let (command, undo) = scripts("0x1003", rename);
+        assert_eq!(command, "link set dev eth0 down; link set dev eth0 name ens0; link set dev ens0 up; ");
+        let back = "link set dev ens0 down; link set dev ens0 name eth0; link set dev eth0 mtu 1500";
+        assert_eq!(undo, format!("{back} up; "));
+        let (command, undo) = scripts("0x1002", rename);
+        assert_eq!(command, "link set dev eth0 name ens0; ");
+        assert_eq!(undo, format!("{back} down; "));
+        let keep = |link: &Link, system: &MemorySystem| keep_step(link, system).unwrap();
+        let (command, undo) = scripts("0x1002", keep);
+        assert_eq!((command.as_str(), undo), ("link set dev eth0 mtu 1500 down; ", command.clone()));
+    }
+}

@@ -8,7 +8,7 @@ push "a card to change" network SUCCESS <<< '{"network": {"ethernets": {"eth5": 
 drain() { guest timeout 2 cloud-channel subscribe --format json /cloudinit/i-lab/modules-config/network || [ $? = 124 ]; }
 finishes() { drain | python3 -c '
 import json, sys
-print(sum(e["event_type"] == "finish" for line in sys.stdin for e in json.loads(line)["data"]))'; }
+print(*(e["result"] for line in sys.stdin for e in json.loads(line)["data"] if e["event_type"] == "finish"))'; }
 at_rest() { guest cloud-channel status --format json | python3 -c '
 import json, sys
 lane = json.load(sys.stdin)["modules"]["network"]
@@ -18,16 +18,14 @@ state() { guest sh -c "cat /sys/class/net/$card/mtu; sed -n '/$card:/,/mtu/s/.*m
 drain > /dev/null
 mtu=1500
 for delay in 0.005 0.05 0.15 0.3 0.6; do
-    old=$mtu mtu=$((mtu - 10))
+    mtu=$((mtu - 10))
     guest cloud-channel set --no-wait network - <<< "{\"network\": {\"ethernets\": {\"$card\": {\"mtu\": $mtu}}}}" > /dev/null
     sleep $delay
     guest systemctl kill --signal KILL cloud-channel
     patiently guest cloud-channel status --wait 20
     patiently at_rest
-    must "killed $delay s after a push was accepted: one finish" same 1 "$(finishes)"
+    must "killed $delay s after a push was accepted: one finish" same SUCCESS "$(finishes)"
     soon "… and it is done: file and kernel say $mtu" eval "[ \"\$(state)\" = '$mtu $mtu' ]"
-    now=$(state)
-    [ "$now" = "$mtu $mtu" ] || { mtu=$old; must "… or it is as it was" same "$old $old" "$now"; }
 done
 
 interrupted=$(guest journalctl --unit cloud-channel --output cat --grep 'journal open pushes=1' --quiet | wc -l)
@@ -50,14 +48,14 @@ soon "the card comes back as it was pushed" eval "[ \"\$(state)\" = '$mtu $mtu' 
 soon "… with its address" shows '10.5.0.1/24' ip -brief address show dev $card
 drain > /dev/null
 
-old=$mtu mtu=$((mtu - 10))
+mtu=$((mtu - 10))
 guest cloud-channel set --no-wait network - <<< "{\"network\": {\"ethernets\": {\"$card\": {\"mtu\": $mtu}}}}" > /dev/null
 power_cut
 boot
 plug 00:11:22:33:44:99 $card
 must "after a power cut the daemon is ready" guest cloud-channel status --wait 30
 patiently at_rest
-must "the accepted push has one finish" same 1 "$(finishes)"
-patiently eval "[ \"\$(state)\" = '$mtu $mtu' ]" || mtu=$old
-must "file and kernel agree: old or new" same "$mtu $mtu" "$(state)"
+ended=$(finishes)
+must "the accepted push has one finish: $ended" eval '[ "$ended" = SUCCESS ] || [ "$ended" = WARN ]'
+soon "file and kernel are as it said" eval "[ \"\$(state)\" = '$mtu $mtu' ]"
 must "nothing has failed" lacks 'failed' systemctl --failed --no-legend --no-pager
