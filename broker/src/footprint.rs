@@ -1,4 +1,4 @@
-//! Giving back what only the start needed.
+//! Giving back what only busy times need.
 
 use std::io;
 use std::ops::Range;
@@ -7,13 +7,13 @@ use rustix::mm::{Advice, madvise};
 
 /// Lets go of the pages of code that are mapped into this process.
 ///
-/// The kernel maps code in blocks around what is touched, so the start, which runs through most of the program once,
-/// leaves nearly all of it in our resident set for the rest of our life. What is needed again comes back from the
-/// page cache, a minor fault each.
+/// The kernel maps code in blocks around what is touched, so the start, or one peer's visit, which run through most of
+/// the program once, would leave nearly all of it in our resident set for the rest of our life. What is needed again
+/// comes back from the page cache, a minor fault a block.
 ///
 /// # Errors
 /// If the kernel does not tell our mappings, or refuses.
-pub(crate) fn release_startup_code() -> io::Result<()> {
+pub(crate) fn release_code() -> io::Result<()> {
     let maps = std::fs::read_to_string("/proc/self/maps")?;
     for range in maps.lines().filter_map(code_of_a_file) {
         #[expect(
@@ -60,6 +60,6 @@ mod tests {
 
     #[test]
     fn the_kernel_lets_go_and_the_program_goes_on() {
-        release_startup_code().unwrap();
+        release_code().unwrap();
     }
 }

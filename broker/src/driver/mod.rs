@@ -71,6 +71,8 @@ pub(crate) struct Driver {
     early: Vec<crate::clerk::Draft>,
     ready: bool,
     stopping: bool,
+    /// True while nobody is connected and nothing is at work.
+    resting: bool,
 }
 
 impl Driver {
@@ -90,6 +92,7 @@ impl Driver {
             early: Vec::new(),
             ready: false,
             stopping: false,
+            resting: false,
             parts,
         }
     }
@@ -122,7 +125,20 @@ impl Driver {
             if self.stopping && self.is_idle() {
                 return;
             }
+            self.rest();
         }
+    }
+
+    /// Lets go of memory at the beginning of each rest: after the start, and when the last peer has left.
+    fn rest(&mut self) {
+        let resting = self.ready && self.parts.registry.is_empty() && !self.pushes.any_running();
+        if resting
+            && !std::mem::replace(&mut self.resting, resting)
+            && let Err(error) = crate::footprint::release_code()
+        {
+            tracing::debug!(%error, "the code stays in memory");
+        }
+        self.resting = resting;
     }
 
     fn next_deadline(&self) -> Option<tokio::time::Instant> {

@@ -86,9 +86,6 @@ impl Driver {
         for module in Module::all() {
             self.start_next(module);
         }
-        if let Err(error) = crate::footprint::release_startup_code() {
-            tracing::debug!(%error, "the code of the start stays in memory");
-        }
         crate::shutdown::notify_ready();
         tracing::info!(instance = %self.parts.instance, listening = ?self.parts.listening, "ready");
     }

@@ -32,7 +32,7 @@ pub(crate) fn upgrade(
         .on_upgrade(move |socket| async move {
             let (id, slot) = registry.enter();
             let span = tracing::info_span!("connection", id = %id, peer = %peer);
-            let connection = Connection { id, socket, slot, driver, limit };
+            let connection = Connection { id, socket, slot, registry, driver, limit };
             async {
                 tracing::debug!("opened");
                 connection.run(peer).await;
@@ -40,7 +40,6 @@ pub(crate) fn upgrade(
             }
             .instrument(span)
             .await;
-            registry.leave(id);
         })
 }
 
@@ -48,6 +47,7 @@ struct Connection {
     id: ConnectionId,
     socket: WebSocket,
     slot: Arc<Slot>,
+    registry: Arc<ConnectionRegistry>,
     driver: DriverHandle,
     limit: usize,
 }
@@ -55,7 +55,7 @@ struct Connection {
 impl Connection {
     async fn run(mut self, peer: Peer) {
         if self.driver.tell(Happening::Opened { connection: self.id, peer }).await.is_err() {
-            return;
+            return self.registry.leave(self.id);
         }
         // Either branch keeps its half-done state in the socket or the slot, so losing the race loses nothing.
         loop {
@@ -67,6 +67,8 @@ impl Connection {
                 break;
             }
         }
+        // Before the driver hears of it, which looks whether anybody is left.
+        self.registry.leave(self.id);
         // A driver that has ended has no sessions left to tell.
         let _ended = self.driver.tell(Happening::Closed { connection: self.id }).await;
     }
