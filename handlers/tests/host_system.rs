@@ -76,7 +76,13 @@ fn links_are_read_inside_the_folder_and_never_written() {
     symlink("real", folder.path().join("etc/dangling-no-more")).unwrap();
 
     assert_eq!(system.read("/etc/link").unwrap().unwrap().content, b"real");
-    assert_eq!(system.read("/etc/shadow").unwrap(), None, "the link's target does not exist inside");
+    let error = system.read("/etc/shadow").unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot read `/etc/shadow`: it is a symbolic link that leads nowhere"),
+        "{error}"
+    );
+    symlink("/dev/null", folder.path().join("etc/masked")).unwrap();
+    assert_eq!(system.read("/etc/masked").unwrap(), None, "masked is as good as absent");
     assert_eq!(system.list("/run").unwrap(), Vec::<String>::new());
 
     let file = mine(folder.path(), "new", 0o644);

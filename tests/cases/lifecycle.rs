@@ -224,3 +224,22 @@ async fn a_machine_that_becomes_unwritable_fails_the_push() {
     assert_eq!(result(&peer.push_through("cc_set_passwords", "reset", hash).await), "SUCCESS");
     guest.stop().await;
 }
+
+/// A peer that never reads its last frame is closed by its own deadline, which is far away; the end is not.
+#[tokio::test]
+async fn a_peer_that_does_not_read_does_not_hold_up_the_end() {
+    let sandbox = Sandbox::machine();
+    let mut guest = Launch::on(&sandbox).dev().start().await;
+    let mut deaf = guest.join().await;
+    deaf.request(json!({"channel": "/meta/subscribe", "subscription": "/custom/**"})).await;
+    let mut speaker = guest.join().await;
+    for number in 0..60 {
+        let data = json!({"number": number, "text": "x".repeat(20_000)});
+        assert_accepted(&speaker.request(json!({"channel": "/custom/z", "data": data})).await);
+    }
+    let begin = std::time::Instant::now();
+    guest.terminate();
+    assert!(guest.exit().await.success());
+    assert!(begin.elapsed() < std::time::Duration::from_secs(15), "it took {:?}", begin.elapsed());
+    drop(deaf);
+}

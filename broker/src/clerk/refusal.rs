@@ -9,8 +9,14 @@ pub(super) fn to_bayeux(refusal: &Refusal) -> BayeuxError {
     let given = refusal.given_value().map(|given| format!("got `{given}`"));
     let hint = refusal.hint_text().map(ToOwned::to_owned);
     let expected = format!("expected {}", refusal.expected());
-    let parts: Vec<String> = given.into_iter().chain(hint).chain([expected]).collect();
-    BayeuxError::new(ErrorCode::Malformed, refusal.path(), parts.join("; "))
+    let mut text = String::new();
+    for part in given.into_iter().chain(hint).chain([expected]) {
+        if !text.is_empty() {
+            text.push_str(if text.ends_with('?') { " " } else { "; " });
+        }
+        text.push_str(&part);
+    }
+    BayeuxError::new(ErrorCode::Malformed, refusal.path(), text)
 }
 
 #[cfg(test)]
@@ -21,7 +27,7 @@ mod tests {
     fn what_helps_most_comes_first() {
         let refusal = Refusal::at("network.a", "one of b, c").given("bb").hint("did you mean `b`?");
         let text = to_bayeux(&refusal).to_string();
-        assert_eq!(text, "400:network.a:got `bb`; did you mean `b`?; expected one of b, c");
+        assert_eq!(text, "400:network.a:got `bb`; did you mean `b`? expected one of b, c");
         assert_eq!(to_bayeux(&Refusal::at("x", "a number")).to_string(), "400:x:expected a number");
     }
 }

@@ -69,7 +69,7 @@ pub(super) struct RunArguments {
     /// The instance-id; without it cloud-init's files tell.
     #[arg(long, value_name = "ID", value_parser = |text: &str| InstanceId::parse(text))]
     instance_id: Option<InstanceId>,
-    /// Where to listen: ws://HOST:PORT/events, unix:///PATH, vsock://[CID]:PORT. Repeatable; replaces the defaults.
+    /// Where to listen: ws://HOST:PORT/events, unix:///PATH, vsock://:PORT. Repeatable; replaces the defaults.
     #[arg(long, value_name = "URL", value_parser = |text: &str| Endpoint::parse(text))]
     listen: Vec<Endpoint>,
     /// Management server to dial: as for --listen, and vsock://events for the host. Repeatable, in order of choice.

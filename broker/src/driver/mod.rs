@@ -19,6 +19,7 @@ mod pushes;
 pub(crate) mod status;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cloud_channel_handlers::System;
 use cloud_channel_protocol::server::{
@@ -39,6 +40,8 @@ use crate::transport::registry::{ConnectionRegistry, Outgoing};
 
 /// Happenings taken in before their outputs go out, so that many small ones share frames.
 const BATCH: usize = 128;
+/// How long streams may take to close at the end; their sessions' events are in the journal.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// The guest's one local session: it is asked about everything below `/cloudinit/`.
 const GUEST: LocalId = LocalId(0);
 
@@ -71,6 +74,8 @@ pub(crate) struct Driver {
     early: Vec<crate::clerk::Draft>,
     ready: bool,
     stopping: bool,
+    /// Until when the streams may take to close, once the end has begun.
+    close_by: Duration,
     /// True while nobody is connected and nothing is at work.
     resting: bool,
 }
@@ -92,6 +97,7 @@ impl Driver {
             early: Vec::new(),
             ready: false,
             stopping: false,
+            close_by: Duration::MAX,
             resting: false,
             parts,
         }
@@ -144,7 +150,14 @@ impl Driver {
     fn next_deadline(&self) -> Option<tokio::time::Instant> {
         let server = self.server.next_timeout();
         let watchdog = self.parts.watchdog.next();
-        server.into_iter().chain(watchdog).min().map(|uptime| self.parts.clock.instant(uptime))
+        let now = self.parts.clock.now().uptime;
+        let close_by = Some(self.close_by).filter(|by| self.stopping && now < *by);
+        server
+            .into_iter()
+            .chain(watchdog)
+            .chain(close_by)
+            .min()
+            .map(|uptime| self.parts.clock.instant(uptime))
     }
 
     fn take(&mut self, happening: Happening) {
@@ -222,6 +235,7 @@ impl Driver {
         }
         tracing::info!("stopping: finishing what is under way");
         self.stopping = true;
+        self.close_by = self.parts.clock.now().uptime + CLOSE_DEADLINE;
         self.input(Input::Drain);
         if let Some(link) = &self.parts.link {
             link.stop();
@@ -229,7 +243,10 @@ impl Driver {
     }
 
     /// Nothing under way that would be lost or cut: accepted pushes that were not begun wait in the journal.
+    /// A peer that does not read its last frame does not keep us.
     fn is_idle(&self) -> bool {
-        !self.pushes.any_running() && self.parts.registry.is_empty() && self.link.is_down()
+        let late = self.parts.clock.now().uptime >= self.close_by;
+        let closed = self.parts.registry.is_empty() && self.link.is_down();
+        !self.pushes.any_running() && (closed || late)
     }
 }

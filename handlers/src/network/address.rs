@@ -28,12 +28,18 @@ impl MacAddress {
         pairs.next().is_none().then_some(Self(octets))
     }
 
+    /// False for a group's address (the lowest bit of the first octet, IEEE 802) and for no address at all.
+    fn is_of_one_card(self) -> bool {
+        self.0[0] & 1 == 0 && self.0 != [0; 6]
+    }
+
     /// Parses the address at a place. Hyphens are refused, because netplan refuses them.
     pub(super) fn parse(value: &Value, place: &Place) -> Result<Self, Refusal> {
         let expected = "a MAC address: six pairs of hex digits with colons, as in `00:11:22:33:44:55`";
         let Value::String(given) = value else { return Err(place.refuse(value, expected)) };
         if let Some(address) = Self::from_text(given) {
-            return Ok(address);
+            let one = "the MAC address of one card: neither a group's, as the broadcast is, nor all zeros";
+            return if address.is_of_one_card() { Ok(address) } else { Err(place.refuse(value, one)) };
         }
         let refusal = place.refuse(value, expected);
         Err(match Self::from_text(&given.replace('-', ":")) {

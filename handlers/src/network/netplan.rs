@@ -45,6 +45,13 @@ impl Renderer for Netplan {
 
     fn origin(&self, system: &dyn System) -> Result<Option<Origin>, Refusal> {
         let Some(content) = parsed(FILE, system)? else { return Ok(None) };
+        let understood = content.is_null()
+            || content.as_object().is_some_and(|map| map.is_empty() || map.contains_key("network"));
+        if !understood {
+            let expected = format!("`{FILE}` to hold a netplan config, with `network` at its top");
+            return Err(Refusal::at("network", expected)
+                .hint("a push would have to merge into it; mend the file or move it away"));
+        }
         let document = content.get("network").cloned().unwrap_or(Value::Null);
         let document = if document.is_null() { Value::Object(Map::new()) } else { document };
         Ok(Some(Origin { document, source: FILE.to_owned() }))

@@ -93,7 +93,16 @@ impl fmt::Debug for HostSystem {
 impl System for HostSystem {
     fn read(&self, path: &str) -> io::Result<Option<FileState>> {
         let path = TreePath::parse(path)?;
+        let target = self.tree.link_target(&path);
+        // How systemd is told to take a file for absent (systemd.unit(5), "masked").
+        if target.as_deref() == Some(c"/dev/null") {
+            return Ok(None);
+        }
         let opened = self.tree.open(&path, OFlags::RDONLY).map_err(|error| path.fault("read", error))?;
+        if opened.is_none() && target.is_some() {
+            let text = "it is a symbolic link that leads nowhere in this machine's tree; put a file there";
+            return Err(path.fault("read", io::Error::new(io::ErrorKind::InvalidInput, text)));
+        }
         opened.map(|file| read_regular(file).map_err(|error| path.fault("read", error))).transpose()
     }
 

@@ -4,7 +4,7 @@
 //! the tree's own `/run/x`). Folders on the way to a file that is written are never links: whoever may plant one
 //! would else choose what root overwrites.
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -100,6 +100,12 @@ impl Tree {
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What the path's last name points to, if it is a symbolic link.
+    pub(super) fn link_target(&self, path: &TreePath<'_>) -> Option<CString> {
+        let folder = self.folder(path, false).ok()??;
+        rustix::fs::readlinkat(&folder, path.name, Vec::new()).ok()
     }
 
     /// Opens the folder that holds the path's last name, no link on the way. With `make`, missing folders are made

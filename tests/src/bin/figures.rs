@@ -42,15 +42,16 @@ fn main() -> anyhow::Result<()> {
 
     let guest = Guest::start(&binary)?;
     guest.wait_ready()?;
+    let watched = if quick { IDLE / 10 } else { IDLE };
+    let before = guest.settled()?;
+    std::thread::sleep(watched);
+    let woken = guest.wakeups()? - before;
+    writeln!(out, "wake-ups in {} s idle            {woken}", watched.as_secs())?;
+
     let memory = guest.memory()?;
     writeln!(out, "idle RSS                         {:.2} MB", megabytes(memory["Rss"]))?;
     writeln!(out, "  of it anonymous                {:.2} MB", megabytes(memory["Anonymous"]))?;
     writeln!(out, "idle private dirty               {:.2} MB", megabytes(memory["Private_Dirty"]))?;
-    let watched = if quick { IDLE / 10 } else { IDLE };
-    let before = guest.wakeups()?;
-    std::thread::sleep(watched);
-    let woken = guest.wakeups()? - before;
-    writeln!(out, "wake-ups in {} s idle            {woken}", watched.as_secs())?;
 
     let before = guest.memory()?["Anonymous"];
     let sessions =
@@ -129,6 +130,19 @@ impl Guest {
             Some((name.to_owned(), kilobytes * 1024))
         });
         Ok(rows.collect())
+    }
+
+    /// The wake-ups so far, once what the last peer's leaving caused is over.
+    fn settled(&self) -> anyhow::Result<u64> {
+        let mut last = self.wakeups()?;
+        loop {
+            std::thread::sleep(Duration::from_millis(200));
+            let now = self.wakeups()?;
+            if now == last {
+                return Ok(now);
+            }
+            last = now;
+        }
     }
 
     /// Context switches of all threads: each one back is a wake-up (proc_pid_status(5)).
