@@ -1,7 +1,5 @@
 //! The client core over an open WebSocket: what the link and the command line's thin clients share.
 
-use std::io;
-
 use cloud_channel_protocol::client::{Client, ClientOutput};
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::timeout;
@@ -23,12 +21,6 @@ pub enum Gone {
     /// The other side does not read.
     #[error("the other side did not read for {} s", WRITE_DEADLINE.as_secs())]
     Stuck,
-}
-
-impl From<Gone> for io::Error {
-    fn from(gone: Gone) -> Self {
-        Self::other(gone)
-    }
 }
 
 /// One stream's worth of talk. The client outlives it, and with it the session.

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::clock::Clock;
-use crate::conversation::{Conversation, Gone};
+use crate::conversation::Conversation;
 use crate::happening::{DriverEnded, DriverHandle, Happening};
 use crate::ids::random_u64;
 use crate::transport::dial::dial;
@@ -191,10 +191,10 @@ impl Link {
                         waited = conversation.wait() => waited,
                     };
                     if let Err(gone) = waited {
-                        break Left::Redial(gone_reason(&gone));
+                        break Left::Redial(error_chain(&gone));
                     }
                 }
-                Err(gone) => break Left::Redial(gone_reason(&gone)),
+                Err(gone) => break Left::Redial(error_chain(&gone)),
             }
         };
         if matches!(left, Left::Stopped) {
@@ -278,10 +278,6 @@ fn concerns_driver(output: ClientOutput) -> Option<LinkReport> {
         | ClientOutput::Close(_)
         | ClientOutput::Ended(_) => None,
     }
-}
-
-fn gone_reason(gone: &Gone) -> String {
-    error_chain(gone)
 }
 
 /// An error with its causes.

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::arguments::GetArguments;
 use super::client::with_session;
-use super::{FAILED, OK, complain, print_line};
+use super::{OK, print_line, refused};
 
 pub(super) async fn run(arguments: GetArguments) -> anyhow::Result<u8> {
     let module = Topic::step_name(&arguments.module).context("a module's name has no such characters")?;
@@ -18,10 +18,7 @@ pub(super) async fn run(arguments: GetArguments) -> anyhow::Result<u8> {
                 print_line(&serde_json::to_string_pretty(&value)?)?;
                 Ok(OK)
             }
-            Err(error) => {
-                complain(&error);
-                Ok(FAILED)
-            }
+            Err(error) => Ok(refused(&error)),
         }
     })
     .await

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::arguments::HotplugArguments;
 use super::client::with_session;
-use super::{FAILED, OK, complain};
+use super::{OK, refused};
 
 /// What udev says beside ACTION and SUBSYSTEM, and what we call it (udev(7), systemd.net-naming-scheme(7)).
 const UDEV_ATTRS: [(&str, &str); 8] = [
@@ -31,10 +31,7 @@ pub(super) async fn run(arguments: HotplugArguments) -> anyhow::Result<u8> {
     .await?;
     match reply {
         Ok(()) => Ok(OK),
-        Err(error) => {
-            complain(&error);
-            Ok(FAILED)
-        }
+        Err(error) => Ok(refused(&error)),
     }
 }
 

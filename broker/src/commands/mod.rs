@@ -121,6 +121,12 @@ fn print_line(line: &str) -> anyhow::Result<()> {
     print(format!("{line}\n").as_bytes())
 }
 
+/// The daemon's refusal, and the exit code for it.
+fn refused(error: &str) -> u8 {
+    complain(error);
+    FAILED
+}
+
 #[expect(clippy::print_stderr, reason = "the command line's own errors go to standard error")]
 fn complain(text: &str) {
     eprintln!("cloud-channel: {text}");

@@ -4,7 +4,7 @@ use cloud_channel_protocol::Publication;
 
 use super::arguments::PublishArguments;
 use super::client::{read_json, with_session};
-use super::{FAILED, OK, complain};
+use super::{OK, refused};
 
 pub(super) async fn run(arguments: PublishArguments) -> anyhow::Result<u8> {
     let data = read_json(&arguments.data, "the data")?;
@@ -15,9 +15,6 @@ pub(super) async fn run(arguments: PublishArguments) -> anyhow::Result<u8> {
     .await?;
     match reply {
         Ok(()) => Ok(OK),
-        Err(error) => {
-            complain(&error);
-            Ok(FAILED)
-        }
+        Err(error) => Ok(refused(&error)),
     }
 }

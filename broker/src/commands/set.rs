@@ -8,7 +8,7 @@ use cloud_channel_protocol::{
 
 use super::arguments::SetArguments;
 use super::client::{Session, read_json, with_session};
-use super::{FAILED, OK, complain, print_line};
+use super::{FAILED, OK, print_line, refused};
 
 pub(super) async fn run(arguments: SetArguments) -> anyhow::Result<u8> {
     let module = Topic::step_name(&arguments.module).context("a module's name has no such characters")?;
@@ -32,7 +32,7 @@ pub(super) async fn run(arguments: SetArguments) -> anyhow::Result<u8> {
                     print_line(&serde_json::to_string_pretty(&value)?)?;
                     Ok(OK)
                 }
-                Err(error) => refused(&error),
+                Err(error) => Ok(refused(&error)),
             };
         }
         let results = Topic::StageStep(Stage::ModulesConfig, module).channel(&instance);
@@ -40,17 +40,12 @@ pub(super) async fn run(arguments: SetArguments) -> anyhow::Result<u8> {
         let id = session.next_id();
         let push = Publication { channel, id: Some(id.clone()), data, ext: Some(ext.to_ext()) };
         match session.publish(&push).await? {
-            Err(error) => refused(&error),
+            Err(error) => Ok(refused(&error)),
             Ok(()) if arguments.no_wait => Ok(OK),
             Ok(()) => follow(session, &id).await,
         }
     })
     .await
-}
-
-fn refused(error: &str) -> anyhow::Result<u8> {
-    complain(error);
-    Ok(FAILED)
 }
 
 /// Prints the push's events until its finish.

@@ -41,8 +41,6 @@ impl Driver {
     /// An event is durable: now it may be seen.
     pub(super) fn recorded(&mut self, seq: Seq, publication: Publication, asker: Option<Asker>) {
         self.counters.events += 1;
-        // Who has just subscribed gets what waits first, and then this one, once.
-        self.pump();
         let receipt = self.parts.link.is_none().then_some(seq.get());
         self.input(Input::Publish { publication: &publication, receipt });
         self.outbox.insert(seq.get(), publication);

@@ -137,14 +137,14 @@ impl Driver {
 
     /// Lets go of memory at the beginning of each rest: after the start, and when the last peer has left.
     fn rest(&mut self) {
-        let resting = self.ready && self.parts.registry.is_empty() && !self.pushes.any_running();
-        if resting
-            && !std::mem::replace(&mut self.resting, resting)
+        let rested = self.resting;
+        self.resting = self.ready && self.parts.registry.is_empty() && !self.pushes.any_running();
+        if self.resting
+            && !rested
             && let Err(error) = crate::footprint::release_code()
         {
             tracing::debug!(%error, "the code stays in memory");
         }
-        self.resting = resting;
     }
 
     fn next_deadline(&self) -> Option<tokio::time::Instant> {
@@ -174,6 +174,8 @@ impl Driver {
             Happening::Closed { connection } => self.input(Input::Closed { connection }),
             Happening::Reported(event) => self.reported(*event),
             Happening::Clerk(reports) => {
+                // Who has just subscribed gets what waits first, and then what these bring, once.
+                self.pump();
                 for report in reports {
                     self.clerk_report(report);
                 }
