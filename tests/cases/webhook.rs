@@ -1,11 +1,16 @@
 //! cloud-init's own reports, as its webhook handler posts them.
 
-use cloud_channel_tests::guest::Launch;
+use std::os::unix::net::UnixStream;
+
+use cloud_channel_tests::guest::{Launch, SOCKET};
 use cloud_channel_tests::http::{HttpConnection, post};
-use cloud_channel_tests::message::{report, seq};
+use cloud_channel_tests::message::{assert_accepted, finish_numbers, report, result, seq};
+use cloud_channel_tests::patience::eventually;
 use cloud_channel_tests::peer::Peer;
 use cloud_channel_tests::sandbox::{INSTANCE, Sandbox};
 use serde_json::{Value, json};
+
+use crate::payloads::card;
 
 const AGENT: &str = "User-Agent: Cloud-Init/24.4";
 
@@ -188,4 +193,28 @@ async fn what_is_no_report_is_told_why() {
         200
     );
     guest.stop().await;
+}
+
+/// A daemon answers before its journal is open: who subscribes so early gets what waits as well, and once.
+#[tokio::test]
+async fn an_early_subscriber_gets_what_waits_too() {
+    let sandbox = Sandbox::machine();
+    let launch = Launch::on(&sandbox);
+    for round in 0..5 {
+        let guest = launch.start().await;
+        let mut peer = guest.join().await;
+        let push = format!("a push that nobody follows {round}");
+        assert_accepted(&peer.push("network", &push, card(round, 1400)).await);
+        peer.status_when("start and finish to wait", |status| status["events"]["waiting"] == 2).await;
+        drop(peer);
+        guest.crash().await;
+        // No wait for readiness: the subscription may come before the journal's contents or after.
+        let guest = launch.spawn();
+        let socket = sandbox.root().join(SOCKET);
+        eventually("the socket to answer", || UnixStream::connect(&socket).ok()).await;
+        let mut early = guest.follow().await;
+        assert_eq!(result(&early.finish(&push).await), "SUCCESS");
+        assert_eq!(finish_numbers(early.events(), &push).len(), 1);
+        guest.stop().await;
+    }
 }

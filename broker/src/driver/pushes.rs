@@ -69,6 +69,10 @@ impl Driver {
         for (seq, event) in outbox {
             let publication =
                 Publication { channel: event.channel, id: None, data: event.data, ext: event.ext };
+            // Who has subscribed while the journal was being opened has found nothing waiting.
+            if self.parts.link.is_none() {
+                self.input(Input::Publish { publication: &publication, receipt: Some(seq.get()) });
+            }
             self.outbox.insert(seq.get(), publication);
         }
         for (module, state) in modules {
