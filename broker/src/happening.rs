@@ -1,7 +1,7 @@
 //! What happens, on its way to the driver.
 
 use axum::body::Bytes;
-use cloud_channel_protocol::server::Peer;
+use cloud_channel_protocol::server::{Carrier, Peer};
 use cloud_channel_protocol::{ConnectionId, ReportingEvent};
 use tokio::sync::mpsc;
 
@@ -18,6 +18,7 @@ pub(crate) enum Happening {
     Opened {
         connection: ConnectionId,
         peer: Peer,
+        carrier: Carrier,
     },
     Received {
         connection: ConnectionId,

@@ -1,6 +1,6 @@
 //! Who may talk to this guest, by what the kernel says of the peer. Default: nobody.
 
-use cloud_channel_protocol::server::{Peer, Principal, SecurityPolicy};
+use cloud_channel_protocol::server::{Peer, PeerAddress, Principal, SecurityPolicy};
 use cloud_channel_protocol::{BayeuxError, ChannelName, ChannelPattern, ErrorCode, HOST_CID, Place, Topic};
 use serde_json::value::RawValue;
 
@@ -35,26 +35,26 @@ impl PeerPolicy {
     }
 
     fn identify(self, peer: &Peer) -> Option<Principal> {
-        match peer {
+        match &peer.address {
             _ if self.dev => Some(Principal::new("dev")),
-            Peer::Unix { uid } if *uid == 0 || *uid == self.own_uid => Some(Principal::new("root")),
-            Peer::Vsock { cid: HOST_CID, port }
+            PeerAddress::Unix { uid } if *uid == 0 || *uid == self.own_uid => Some(Principal::new("root")),
+            PeerAddress::Vsock { cid: HOST_CID, port }
                 if *port < FIRST_UNPRIVILEGED_PORT || self.host_ports == HostPorts::Any =>
             {
                 Some(Principal::new("host"))
             }
-            Peer::Unix { .. } | Peer::Vsock { .. } | Peer::Tcp(_) => None,
+            PeerAddress::Unix { .. } | PeerAddress::Vsock { .. } | PeerAddress::Tcp(_) => None,
         }
     }
 
     fn check(self, peer: &Peer) -> Result<Principal, BayeuxError> {
         self.identify(peer).ok_or_else(|| {
-            let text = match peer {
-                Peer::Tcp(_) => {
+            let text = match &peer.address {
+                PeerAddress::Tcp(_) => {
                     "TCP peers are not trusted, use the Unix socket, vsock, or `--dev` for a trial"
                 }
-                Peer::Unix { .. } => "only root and the daemon's own user are trusted",
-                Peer::Vsock { .. } => {
+                PeerAddress::Unix { .. } => "only root and the daemon's own user are trusted",
+                PeerAddress::Vsock { .. } => {
                     "only the host (CID 2) is trusted, from a port below 1024 unless `host-ports: any` is configured"
                 }
             };
@@ -94,24 +94,28 @@ mod tests {
     #[test]
     fn who_is_let_in() {
         let strict = PeerPolicy::new(false, 1000, HostPorts::Privileged);
-        let tcp = Peer::Tcp("127.0.0.1:5".parse().unwrap());
-        for (peer, expected) in [
-            (Peer::Unix { uid: 0 }, Some("root")),
-            (Peer::Unix { uid: 1000 }, Some("root")),
-            (Peer::Unix { uid: 1001 }, None),
-            (Peer::Vsock { cid: 2, port: 1023 }, Some("host")),
-            (Peer::Vsock { cid: 2, port: 1024 }, None),
-            (Peer::Vsock { cid: 3, port: 1 }, None),
+        let tcp = PeerAddress::Tcp("127.0.0.1:5".parse().unwrap());
+        for (address, expected) in [
+            (PeerAddress::Unix { uid: 0 }, Some("root")),
+            (PeerAddress::Unix { uid: 1000 }, Some("root")),
+            (PeerAddress::Unix { uid: 1001 }, None),
+            (PeerAddress::Vsock { cid: 2, port: 1023 }, Some("host")),
+            (PeerAddress::Vsock { cid: 2, port: 1024 }, None),
+            (PeerAddress::Vsock { cid: 3, port: 1 }, None),
             (tcp.clone(), None),
         ] {
+            let peer = Peer::from(address);
             assert_eq!(strict.admit(&peer, None).ok().as_ref().map(Principal::as_str), expected, "{peer}");
             assert_eq!(strict.admit_unconnected(&peer).is_ok(), expected.is_some(), "{peer}");
         }
         let dev = PeerPolicy::new(true, 1000, HostPorts::Privileged);
-        assert_eq!(dev.admit(&tcp, None).unwrap().as_str(), "dev");
+        assert_eq!(dev.admit(&tcp.into(), None).unwrap().as_str(), "dev");
         let monitored = PeerPolicy::new(false, 1000, HostPorts::Any);
-        assert_eq!(monitored.admit(&Peer::Vsock { cid: 2, port: 1 << 30 }, None).unwrap().as_str(), "host");
-        assert!(monitored.admit(&Peer::Vsock { cid: 3, port: 1 }, None).is_err());
+        assert_eq!(
+            monitored.admit(&PeerAddress::Vsock { cid: 2, port: 1 << 30 }.into(), None).unwrap().as_str(),
+            "host"
+        );
+        assert!(monitored.admit(&PeerAddress::Vsock { cid: 3, port: 1 }.into(), None).is_err());
     }
 
     #[test]

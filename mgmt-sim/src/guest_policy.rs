@@ -62,6 +62,8 @@ impl SecurityPolicy for GuestPolicy {
 
 #[cfg(test)]
 mod tests {
+    use cloud_channel_protocol::server::PeerAddress;
+
     use super::*;
 
     #[test]
@@ -69,20 +71,20 @@ mod tests {
         let policy = GuestPolicy { anyone: false };
         let channel = |text: &str| ChannelName::parse(text).unwrap();
         let ext = RawValue::from_string(r#"{"cloudinit":{"instance":"a"}}"#.to_owned()).unwrap();
-        let guest = policy.admit(&Peer::Unix { uid: 1 }, Some(&ext)).unwrap();
+        let guest = policy.admit(&PeerAddress::Unix { uid: 1 }.into(), Some(&ext)).unwrap();
         assert!(policy.may_publish(&guest, &channel("/cloudinit/a/hotplug/network")));
         assert!(!policy.may_publish(&guest, &channel("/cloudinit/b/hotplug/network")));
         assert!(!policy.may_publish(&guest, &channel("/cloudinit/a/config/set/network")));
         assert!(!policy.may_publish(&guest, &channel("/custom/foobar")));
         assert!(policy.may_receive(&guest, &channel("/cloudinit/a/config/set/network")));
         assert!(!policy.may_receive(&guest, &channel("/cloudinit/b/config/set/network")));
-        assert!(policy.admit(&Peer::Unix { uid: 0 }, None).is_err());
+        assert!(policy.admit(&PeerAddress::Unix { uid: 0 }.into(), None).is_err());
     }
 
     #[test]
     fn an_observer_reads_and_never_sees_config() {
         let policy = GuestPolicy { anyone: true };
-        let observer = policy.admit(&Peer::Unix { uid: 1 }, None).unwrap();
+        let observer = policy.admit(&PeerAddress::Unix { uid: 1 }.into(), None).unwrap();
         let channel = |text: &str| ChannelName::parse(text).unwrap();
         assert!(policy.may_receive(&observer, &channel("/cloudinit/a/hotplug/network")));
         assert!(!policy.may_receive(&observer, &channel("/cloudinit/a/config/set/network")));

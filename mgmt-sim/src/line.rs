@@ -22,7 +22,7 @@ const ORDERS: usize = 256;
 #[derive(Debug)]
 pub(crate) enum LineOrder {
     /// Write a frame of the core.
-    Frame(String),
+    Frame(Bytes),
     /// Do something wrong.
     Fault(Fault),
     /// Close politely.
@@ -96,7 +96,7 @@ struct Line {
 /// Frames that wait for a delay to pass. The cores bound them: they await replies.
 struct Held {
     until: Instant,
-    frames: Vec<String>,
+    frames: Vec<Bytes>,
 }
 
 async fn released(held: Option<&Held>) {
@@ -142,8 +142,9 @@ impl Line {
         Ok(())
     }
 
-    async fn write_frame(&mut self, frame: String) -> Step {
-        self.send(Message::Text(frame.into())).await?;
+    async fn write_frame(&mut self, frame: Bytes) -> Step {
+        let text = frame.try_into().map_err(|error| format!("not UTF-8: {error}"))?;
+        self.send(Message::Text(text)).await?;
         self.report(LineReport::Written).await
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cloud_channel_protocol::Endpoint;
-use cloud_channel_protocol::server::Peer;
+use cloud_channel_protocol::server::{Peer, PeerAddress};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener};
 
@@ -111,16 +111,16 @@ impl Listener {
             Socket::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok((Stream::new(stream), Peer::Tcp(address)))
+                Ok((Stream::new(stream), PeerAddress::Tcp(address).into()))
             }
             Socket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let uid = stream.peer_cred()?.uid();
-                Ok((Stream::new(stream), Peer::Unix { uid }))
+                Ok((Stream::new(stream), PeerAddress::Unix { uid }.into()))
             }
             Socket::Vsock(listener) => {
                 let (stream, address) = listener.accept().await?;
-                let peer = Peer::Vsock { cid: address.cid(), port: address.port() };
+                let peer = PeerAddress::Vsock { cid: address.cid(), port: address.port() }.into();
                 Ok((Stream::new(stream), peer))
             }
         }

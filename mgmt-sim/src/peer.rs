@@ -275,7 +275,7 @@ impl Shell {
         while let Some(output) = self.client.poll_output() {
             match output {
                 ClientOutput::Transmit(frame) => {
-                    line.orders.give(LineOrder::Frame(frame));
+                    line.orders.give(LineOrder::Frame(frame.into()));
                 }
                 ClientOutput::Connected { resumed, .. } => self.connected(resumed),
                 ClientOutput::Subscribed(_) => {

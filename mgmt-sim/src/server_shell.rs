@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cloud_channel_protocol::server::{
-    Input, LocalId, LocalSession, Output, Peer, Principal, Server, ServerConfig,
+    Carrier, Input, LocalId, LocalSession, Output, Peer, Principal, Server, ServerConfig,
 };
 use cloud_channel_protocol::{
     ChannelPattern, ClientId, ConnectionId, EVENTS_PATH, Endpoint, Limits, MessageId, Module, Publication,
@@ -253,7 +253,7 @@ impl Shell {
                 }
                 self.lines.insert(id, orders);
                 self.notices.tell(Notice::LineUp { line: id.to_string(), other: peer.to_string() });
-                self.server.handle(now, Input::Opened { connection: id, peer });
+                self.server.handle(now, Input::Opened { connection: id, peer, carrier: Carrier::Stream });
             }
             LineReport::Received(bytes) => {
                 self.server.handle(now, Input::Received { connection: id, bytes: &bytes });
@@ -301,7 +301,7 @@ impl Shell {
     fn pump(&mut self) {
         while let Some(output) = self.server.poll_output() {
             match output {
-                Output::Transmit { connection, batch } => {
+                Output::Transmit { connection, batch, .. } => {
                     self.order(connection, LineOrder::Frame(batch));
                 }
                 Output::Close { connection, reason } => {

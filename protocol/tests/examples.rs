@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use cloud_channel_protocol::server::{
-    Input, LocalId, LocalSession, Output, Peer, Principal, SecurityPolicy, Server, ServerConfig,
+    Carrier, Input, LocalId, LocalSession, Output, Peer, PeerAddress, Principal, SecurityPolicy, Server,
+    ServerConfig,
 };
 use cloud_channel_protocol::{
     BayeuxError, ChannelName, ChannelPattern, ClientId, CloudinitExt, ConnectionId, EventType, IdSource, Now,
@@ -53,13 +54,16 @@ fn read(frame: &str) -> Vec<Publication> {
     server.attach(LocalSession { id: LocalId(0), accepts: vec![everything], subscribes: Vec::new() });
     let now = Now { uptime: std::time::Duration::ZERO, wall: std::time::Duration::ZERO };
     let connection = ConnectionId(1);
-    server.handle(now, Input::Opened { connection, peer: Peer::Unix { uid: 0 } });
+    server.handle(
+        now,
+        Input::Opened { connection, peer: PeerAddress::Unix { uid: 0 }.into(), carrier: Carrier::Stream },
+    );
     server.handle(now, Input::Received { connection, bytes: frame.as_bytes() });
     let mut published = Vec::new();
     while let Some(output) = server.poll_output() {
         match output {
             Output::Offer { publication, .. } => published.push(publication),
-            Output::Transmit { batch, .. } => panic!("the server answers {batch}"),
+            Output::Transmit { batch, .. } => panic!("the server answers {batch:?}"),
             other => panic!("expected publishes alone, got {other:?}"),
         }
     }

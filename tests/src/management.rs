@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use cloud_channel_protocol::server::{
-    Input, LocalId, LocalSession, Output, Peer, Principal, SecurityPolicy, Server, ServerConfig,
+    Carrier, Input, LocalId, LocalSession, Output, Peer, PeerAddress, Principal, SecurityPolicy, Server,
+    ServerConfig,
 };
 use cloud_channel_protocol::{
     BayeuxError, ChannelName, ChannelPattern, ClientId, ConnectionId, ErrorCode, IdSource, MessageId, Now,
@@ -22,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::accept_async;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use crate::patience::eventually;
 use crate::sandbox::INSTANCE;
@@ -64,7 +65,7 @@ struct Core {
 
 #[derive(Debug)]
 struct Stream {
-    frames: mpsc::Sender<String>,
+    frames: mpsc::Sender<Bytes>,
     task: Option<JoinHandle<()>>,
 }
 
@@ -220,7 +221,7 @@ impl Core {
     fn pump(&mut self) {
         while let Some(output) = self.server.poll_output() {
             match output {
-                Output::Transmit { connection, batch } => {
+                Output::Transmit { connection, batch, .. } => {
                     if let Some(stream) = self.streams.get(&connection) {
                         stream.frames.try_send(batch).expect("the core gives one frame at a time");
                     }
@@ -264,7 +265,11 @@ async fn accept(listener: TcpListener, core: Arc<Mutex<Core>>) {
         let connection = ConnectionId(number);
         let (frames, outgoing) = mpsc::channel(FRAMES);
         lock().streams.insert(connection, Stream { frames, task: None });
-        lock().input(Input::Opened { connection, peer: Peer::Tcp(peer) });
+        lock().input(Input::Opened {
+            connection,
+            peer: PeerAddress::Tcp(peer).into(),
+            carrier: Carrier::Stream,
+        });
         let task = tokio::spawn(serve(stream, connection, outgoing, core.clone()));
         if let Some(stream) = lock().streams.get_mut(&connection) {
             stream.task = Some(task);
@@ -275,7 +280,7 @@ async fn accept(listener: TcpListener, core: Arc<Mutex<Core>>) {
 async fn serve(
     stream: TcpStream,
     connection: ConnectionId,
-    mut outgoing: mpsc::Receiver<String>,
+    mut outgoing: mpsc::Receiver<Bytes>,
     core: Arc<Mutex<Core>>,
 ) {
     let lock = || core.lock().unwrap_or_else(PoisonError::into_inner);
@@ -284,7 +289,7 @@ async fn serve(
             tokio::select! {
                 frame = outgoing.recv() => {
                     let Some(frame) = frame else { break };
-                    if socket.send(Message::text(frame)).await.is_err() {
+                    if socket.send(Message::Text(frame.try_into().expect("the core writes JSON"))).await.is_err() {
                         break;
                     }
                     lock().input(Input::Writable { connection });

@@ -166,7 +166,9 @@ impl Driver {
             Happening::Opened { connection, .. } if self.stopping => {
                 self.parts.registry.put(connection, Outgoing::Close(CloseReason::GoingAway));
             }
-            Happening::Opened { connection, peer } => self.input(Input::Opened { connection, peer }),
+            Happening::Opened { connection, peer, carrier } => {
+                self.input(Input::Opened { connection, peer, carrier });
+            }
             Happening::Received { connection, bytes } => {
                 self.input(Input::Received { connection, bytes: &bytes });
             }
@@ -209,7 +211,7 @@ impl Driver {
     fn pump(&mut self) {
         while let Some(output) = self.server.poll_output() {
             match output {
-                Output::Transmit { connection, batch } => {
+                Output::Transmit { connection, batch, .. } => {
                     self.parts.registry.put(connection, Outgoing::Frame(batch));
                 }
                 Output::Close { connection, reason } => {

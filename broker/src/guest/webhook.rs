@@ -1,17 +1,17 @@
 //! cloud-init's own reports: `reporting: {x: {type: webhook, endpoint: http://127.0.0.1:169/webhook}}`.
 
 use cloud_channel_protocol::ReportingEvent;
-use cloud_channel_protocol::server::Peer;
+use cloud_channel_protocol::server::{Peer, PeerAddress};
 
 /// Longest `name` we take; cloud-init's are far below.
 const LONGEST_NAME: usize = 256;
 
 /// Reports come from this machine: they can do no more than be shown, but nobody else's business is shown as ours.
 pub(crate) fn may_report(peer: &Peer) -> bool {
-    match peer {
-        Peer::Tcp(address) => address.ip().to_canonical().is_loopback(),
-        Peer::Unix { .. } => true,
-        Peer::Vsock { .. } => false,
+    match &peer.address {
+        PeerAddress::Tcp(address) => address.ip().to_canonical().is_loopback(),
+        PeerAddress::Unix { .. } => true,
+        PeerAddress::Vsock { .. } => false,
     }
 }
 

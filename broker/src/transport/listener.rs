@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::Path;
 
-use cloud_channel_protocol::server::Peer;
+use cloud_channel_protocol::server::{Peer, PeerAddress};
 use cloud_channel_protocol::{EVENTS_PATH, Endpoint};
 use rustix::net::AddressFamily;
 use tokio::net::{TcpListener, UnixListener};
@@ -168,16 +168,16 @@ impl Listener {
             Socket::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok(Accepted { stream: Stream::Tcp(stream), peer: Peer::Tcp(address) })
+                Ok(Accepted { stream: Stream::Tcp(stream), peer: PeerAddress::Tcp(address).into() })
             }
             Socket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let uid = stream.peer_cred()?.uid();
-                Ok(Accepted { stream: Stream::Unix(stream), peer: Peer::Unix { uid } })
+                Ok(Accepted { stream: Stream::Unix(stream), peer: PeerAddress::Unix { uid }.into() })
             }
             Socket::Vsock(listener) => {
                 let (stream, address) = listener.accept().await?;
-                let peer = Peer::Vsock { cid: address.cid(), port: address.port() };
+                let peer = PeerAddress::Vsock { cid: address.cid(), port: address.port() }.into();
                 Ok(Accepted { stream: Stream::Vsock(stream), peer })
             }
         }

@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use cloud_channel_protocol::ConnectionId;
 use cloud_channel_protocol::server::CloseReason;
 use dashmap::DashMap;
@@ -15,7 +16,7 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub(crate) enum Outgoing {
     /// Write a frame and say so.
-    Frame(String),
+    Frame(Bytes),
     /// Close, after what was given before.
     Close(CloseReason),
 }
@@ -23,7 +24,7 @@ pub(crate) enum Outgoing {
 /// Holds what one connection has to do, until it does it.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
-    waiting: Mutex<(Option<String>, Option<CloseReason>)>,
+    waiting: Mutex<(Option<Bytes>, Option<CloseReason>)>,
     changed: Notify,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
-use cloud_channel_protocol::server::{CloseReason, Peer};
+use cloud_channel_protocol::server::{Carrier, CloseReason, Peer};
 use cloud_channel_protocol::{ConnectionId, Limits};
 use tokio::time::timeout;
 use tracing::Instrument;
@@ -54,7 +54,12 @@ struct Connection {
 
 impl Connection {
     async fn run(mut self, peer: Peer) {
-        if self.driver.tell(Happening::Opened { connection: self.id, peer }).await.is_err() {
+        if self
+            .driver
+            .tell(Happening::Opened { connection: self.id, peer, carrier: Carrier::Stream })
+            .await
+            .is_err()
+        {
             return self.registry.leave(self.id);
         }
         // Either branch keeps its half-done state in the socket or the slot, so losing the race loses nothing.
@@ -76,7 +81,8 @@ impl Connection {
     async fn write(&mut self, outgoing: Outgoing) -> ControlFlow<()> {
         match outgoing {
             Outgoing::Frame(frame) => {
-                if self.send(Message::Text(frame.into())).await.is_break() {
+                if self.send(Message::Text(frame.try_into().expect("the core writes JSON"))).await.is_break()
+                {
                     return ControlFlow::Break(());
                 }
                 self.tell(Happening::Writable { connection: self.id }).await

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
+use super::io::Carrier;
 use super::policy::Peer;
 use super::queue::QueuedEvent;
 use super::session::SessionKey;
@@ -10,6 +11,7 @@ use crate::ids::ConnectionId;
 
 pub(super) struct Connection {
     pub(super) peer: Peer,
+    pub(super) carrier: Carrier,
     pub(super) session: Option<SessionKey>,
     /// False while the shell is writing what it was given last.
     pub(super) writable: bool,
@@ -27,9 +29,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(peer: Peer) -> Self {
+    pub(super) fn new(peer: Peer, carrier: Carrier) -> Self {
         Self {
             peer,
+            carrier,
             session: None,
             writable: true,
             outgoing: VecDeque::new(),

@@ -130,7 +130,7 @@ impl Server {
         stream.writable = false;
         stream.in_flight = events;
         stream.in_flight_of = stream.session;
-        self.outputs.push_back(Output::Transmit { connection: id, batch });
+        self.outputs.push_back(Output::Transmit { connection: id, batch: batch.into(), understood: true });
     }
 
     /// A frame has been written: its events have arrived as far as we can know without the ack extension.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::policy::{Peer, Principal};
 use crate::advice::{Advice, Reconnect};
 use crate::channel::ChannelPattern;
@@ -66,14 +68,25 @@ pub struct Sender {
     pub client: Option<ClientId>,
 }
 
+/// What a connection can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier {
+    /// A WebSocket: frames both ways until it is closed, events pushed at any time.
+    Stream,
+    /// One HTTP request and its response: a single [`Input::Received`], answered by a single [`Output::Transmit`].
+    Exchange,
+}
+
 /// What happens to the server.
 pub enum Input<'a> {
-    /// There is a new stream.
+    /// There is a new connection.
     Opened {
         /// Its number, not used before.
         connection: ConnectionId,
         /// Who is at its other end.
         peer: Peer,
+        /// What it can do.
+        carrier: Carrier,
     },
     /// A frame, or a request's body, has come in.
     Received {
@@ -165,8 +178,10 @@ pub enum Output {
     Transmit {
         /// Where.
         connection: ConnectionId,
-        /// A JSON array of messages.
-        batch: String,
+        /// A JSON array of messages, shared by all connections that get the same.
+        batch: Bytes,
+        /// False if what was received could not be read as messages at all (HTTP status 400).
+        understood: bool,
     },
     /// Write what was given before, then close.
     Close {
@@ -230,7 +245,9 @@ pub enum Output {
 impl fmt::Debug for Input<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Opened { connection, peer } => write!(f, "Opened({connection}, {peer})"),
+            Self::Opened { connection, peer, carrier } => {
+                write!(f, "Opened({connection}, {peer}, {carrier:?})")
+            }
             Self::Received { connection, bytes } => {
                 write!(f, "Received({connection}, {} bytes)", bytes.len())
             }
@@ -251,7 +268,7 @@ impl fmt::Debug for Input<'_> {
 impl fmt::Debug for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Transmit { connection, batch } => {
+            Self::Transmit { connection, batch, .. } => {
                 write!(f, "Transmit({connection}, {} bytes)", batch.len())
             }
             Self::Close { connection, reason } => write!(f, "Close({connection}, {reason:?})"),

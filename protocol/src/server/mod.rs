@@ -27,9 +27,10 @@ use std::time::Duration;
 
 use connection::{Connection, Connections};
 pub use io::{
-    CloseReason, EndReason, Input, LocalId, LocalSession, OfferId, Output, Sender, ServerConfig, Stats,
+    Carrier, CloseReason, EndReason, Input, LocalId, LocalSession, OfferId, Output, Sender, ServerConfig,
+    Stats,
 };
-pub use policy::{Peer, Principal, SecurityPolicy};
+pub use policy::{BearerToken, Certificate, Peer, PeerAddress, Principal, SecurityPolicy};
 use publish::PendingOffer;
 use reply::Origin;
 use session::{SessionKey, Sessions};
@@ -95,7 +96,7 @@ impl Server {
     /// Takes in what has happened. Outputs wait in [`Server::poll_output`].
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         match input {
-            Input::Opened { connection, peer } => self.opened(now, connection, peer),
+            Input::Opened { connection, peer, carrier } => self.opened(now, connection, peer, carrier),
             Input::Received { connection, bytes } => self.received(now, connection, bytes),
             Input::Writable { connection } => self.written(connection),
             Input::Closed { connection } => self.closed(now, connection),
@@ -143,8 +144,8 @@ impl Server {
         Stats { sessions: self.sessions.len(), connections: self.connections.len(), ..self.stats }
     }
 
-    fn opened(&mut self, now: Now, id: ConnectionId, peer: Peer) {
-        self.connections.insert(id, Connection::new(peer));
+    fn opened(&mut self, now: Now, id: ConnectionId, peer: Peer, carrier: Carrier) {
+        self.connections.insert(id, Connection::new(peer, carrier));
         if self.connections.unbound() > self.config.limits.unbound_connections {
             self.close(id, CloseReason::TooManyUnbound);
         } else {

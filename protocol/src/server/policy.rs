@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 use crate::channel::{ChannelName, ChannelPattern};
 use crate::error::BayeuxError;
 
-/// The other end of a connection, as the kernel tells it.
+/// Where a connection comes from, as the kernel tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Peer {
+pub enum PeerAddress {
     /// A Unix socket's peer credentials (unix(7), `SO_PEERCRED`).
     Unix {
         /// Effective user id when it connected.
@@ -28,26 +28,82 @@ pub enum Peer {
     },
 }
 
+/// The certificate that a peer has proved to own in a mutual TLS handshake, verified against the configured CA.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// SHA-256 of its DER form.
+    pub fingerprint: [u8; 32],
+    /// Its subject alternative names (DNS names and URIs), as they stand there.
+    pub names: Vec<String>,
+}
+
+/// What a peer's HTTP request carried as `Authorization: Bearer`, not looked at yet.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BearerToken(String);
+
+impl BearerToken {
+    /// Wraps one.
+    #[must_use]
+    pub const fn new(token: String) -> Self {
+        Self(token)
+    }
+
+    /// The secret itself, for comparing.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+// Not derived: it is a secret.
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BearerToken(…)")
+    }
+}
+
+/// The other end of a connection: where it is, and what it has shown of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Where it comes from.
+    pub address: PeerAddress,
+    /// Its TLS client certificate, if it has shown a valid one.
+    pub certificate: Option<Arc<Certificate>>,
+    /// The token its request carried, if any.
+    pub bearer: Option<BearerToken>,
+}
+
 impl Peer {
-    /// True if both are the same party as far as the kernel can tell: a session may move only between streams
-    /// for which this holds, so that a stolen clientId is worth nothing from elsewhere.
+    /// True if both are the same party as far as can be told without its credentials: a session may move only
+    /// between streams for which this holds, so that a stolen clientId is worth nothing from elsewhere.
     #[must_use]
     pub fn same_party(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Unix { uid }, Self::Unix { uid: theirs }) => uid == theirs,
-            (Self::Tcp(address), Self::Tcp(theirs)) => address.ip() == theirs.ip(),
-            (Self::Vsock { cid, .. }, Self::Vsock { cid: theirs, .. }) => cid == theirs,
+        let same_address = match (&self.address, &other.address) {
+            (PeerAddress::Unix { uid }, PeerAddress::Unix { uid: theirs }) => uid == theirs,
+            (PeerAddress::Tcp(address), PeerAddress::Tcp(theirs)) => address.ip() == theirs.ip(),
+            (PeerAddress::Vsock { cid, .. }, PeerAddress::Vsock { cid: theirs, .. }) => cid == theirs,
             _ => false,
-        }
+        };
+        same_address && self.certificate == other.certificate
+    }
+}
+
+impl From<PeerAddress> for Peer {
+    fn from(address: PeerAddress) -> Self {
+        Self { address, certificate: None, bearer: None }
     }
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix { uid } => write!(f, "unix uid {uid}"),
-            Self::Tcp(address) => write!(f, "tcp {address}"),
-            Self::Vsock { cid, port } => write!(f, "vsock {cid}:{port}"),
+        match &self.address {
+            PeerAddress::Unix { uid } => write!(f, "unix uid {uid}"),
+            PeerAddress::Tcp(address) => write!(f, "tcp {address}"),
+            PeerAddress::Vsock { cid, port } => write!(f, "vsock {cid}:{port}"),
+        }?;
+        match self.certificate.as_ref().and_then(|certificate| certificate.names.first()) {
+            Some(name) => write!(f, " ({name})"),
+            None => Ok(()),
         }
     }
 }

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::super::{
-    CloseReason, EndReason, Input, LocalSession, Output, Peer, Principal, SecurityPolicy, Server,
-    ServerConfig,
+    Carrier, CloseReason, EndReason, Input, LocalSession, Output, Peer, PeerAddress, Principal,
+    SecurityPolicy, Server, ServerConfig,
 };
 use crate::channel::{ChannelName, ChannelPattern};
 use crate::error::BayeuxError;
@@ -17,7 +17,7 @@ use crate::publication::Publication;
 use crate::time::Now;
 
 /// Whom `Driver::open` takes for the peer.
-pub(in super::super) const UNIX_USER: Peer = Peer::Unix { uid: 1000 };
+pub(in super::super) const UNIX_USER: PeerAddress = PeerAddress::Unix { uid: 1000 };
 
 /// Rules that can be read off the names: `/private` cannot be subscribed to, `/readonly` not published to, and
 /// `/secret/…` is received by `admin` alone, who says so in `ext.user`. Uid 0 may publish without a session.
@@ -34,7 +34,7 @@ impl SecurityPolicy for Rules {
     }
 
     fn admit_unconnected(&self, peer: &Peer) -> Result<Principal, BayeuxError> {
-        if *peer == (Peer::Unix { uid: 0 }) {
+        if peer.address == (PeerAddress::Unix { uid: 0 }) {
             Ok(Principal::new("root"))
         } else {
             Err(BayeuxError::unknown_client())
@@ -112,13 +112,13 @@ impl Driver {
 
     fn pump(&mut self) {
         while let Some(output) = self.server.poll_output() {
-            let Output::Transmit { connection, batch } = output else {
+            let Output::Transmit { connection, batch, .. } = output else {
                 self.outputs.push(output);
                 continue;
             };
             let id = connection.0;
             assert!(self.writing.insert(id), "a second frame before the first was written");
-            let messages: Vec<Value> = serde_json::from_str(&batch).unwrap();
+            let messages: Vec<Value> = serde_json::from_slice(&batch).unwrap();
             assert!(!messages.is_empty(), "an empty frame");
             self.frames.entry(id).or_default().push(messages);
             if !self.stalled.contains(&id) {
@@ -132,8 +132,12 @@ impl Driver {
         self.open_as(id, UNIX_USER);
     }
 
-    pub(in super::super) fn open_as(&mut self, id: u64, peer: Peer) {
-        self.input(Input::Opened { connection: ConnectionId(id), peer });
+    pub(in super::super) fn open_as(&mut self, id: u64, peer: PeerAddress) {
+        self.input(Input::Opened {
+            connection: ConnectionId(id),
+            peer: peer.into(),
+            carrier: Carrier::Stream,
+        });
     }
 
     pub(in super::super) fn cut(&mut self, id: u64) {

@@ -182,7 +182,7 @@ impl Model {
     fn pump(&mut self) {
         while let Some(output) = self.server.poll_output() {
             match output {
-                Output::Transmit { connection, batch } => self.transmit(connection, &batch),
+                Output::Transmit { connection, batch, .. } => self.transmit(connection, &batch),
                 Output::Close { connection, .. } => {
                     assert!(self.over.insert(connection.0), "told to close twice");
                 }
@@ -198,9 +198,9 @@ impl Model {
         }
     }
 
-    fn transmit(&mut self, connection: ConnectionId, batch: &str) {
+    fn transmit(&mut self, connection: ConnectionId, batch: &[u8]) {
         assert!(batch.len() <= self.server.config.limits.batch_bytes, "{} bytes", batch.len());
-        let mut messages: Vec<Value> = serde_json::from_str(batch).unwrap();
+        let mut messages: Vec<Value> = serde_json::from_slice(batch).unwrap();
         let events = self.server.connections.get(connection).unwrap().in_flight.len();
         messages.truncate(messages.len() - events);
         let former = self.writing.insert(connection.0, messages);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Output, Peer};
+use super::super::{Output, PeerAddress};
 use super::{Driver, NOTHING, UNIX_USER, assert_success, channels, data, error, publish};
 
 #[test]
@@ -116,7 +116,7 @@ fn refused_publishes_say_why_and_go_nowhere() {
 fn without_a_session_the_policy_decides() {
     let mut driver = Driver::new();
     driver.ready(3, &json!({}), &json!("/a"));
-    driver.open_as(1, Peer::Unix { uid: 0 });
+    driver.open_as(1, PeerAddress::Unix { uid: 0 });
     driver.open(2);
     let message = json!({"channel": "/a", "data": 1, "id": 1});
     assert_success(&driver.ask_one(1, &message));

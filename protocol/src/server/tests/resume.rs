@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::{Value, json};
 
-use super::super::{CloseReason, EndReason, Peer};
+use super::super::{CloseReason, EndReason, PeerAddress};
 use super::{Driver, NOTHING, assert_success, channels, connect, data, error, publish, subscribe};
 
 fn resume(client: &str) -> Value {
@@ -105,9 +105,9 @@ fn any_message_that_names_the_session_resumes_it() {
 
 #[test]
 fn another_party_cannot_have_it() {
-    let tcp = |last: u8, port: u16| Peer::Tcp(SocketAddr::from((Ipv4Addr::new(10, 0, 0, last), port)));
-    let vsock = |cid: u32, port: u32| Peer::Vsock { cid, port };
-    let unix = |uid: u32| Peer::Unix { uid };
+    let tcp = |last: u8, port: u16| PeerAddress::Tcp(SocketAddr::from((Ipv4Addr::new(10, 0, 0, last), port)));
+    let vsock = |cid: u32, port: u32| PeerAddress::Vsock { cid, port };
+    let unix = |uid: u32| PeerAddress::Unix { uid };
     let cases = [
         (unix(1), unix(1), true),
         (unix(1), unix(2), false),
@@ -127,7 +127,7 @@ fn another_party_cannot_have_it() {
         if same {
             assert_success(&reply);
         } else {
-            assert_eq!(error(&reply), "402::Unknown client", "{owner} {other}");
+            assert_eq!(error(&reply), "402::Unknown client", "{owner:?} {other:?}");
             assert_eq!(reply["advice"]["reconnect"], "handshake");
             assert_eq!(driver.closes(), [], "the owner is not disturbed");
             assert_success(&driver.ask_one(1, &resume(&client)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::{Input, LocalId, LocalSession, Peer};
+use super::super::{Carrier, Input, LocalId, LocalSession, PeerAddress};
 use super::driver::publication;
 use super::model::Model;
 use crate::channel::{ChannelName, ChannelPattern};
@@ -167,7 +167,11 @@ impl Player {
         self.last += 1;
         self.streams[stream] = Some(self.last);
         let connection = ConnectionId(self.last);
-        self.model.input(Input::Opened { connection, peer: Peer::Unix { uid } });
+        self.model.input(Input::Opened {
+            connection,
+            peer: PeerAddress::Unix { uid }.into(),
+            carrier: Carrier::Stream,
+        });
     }
 
     fn frame(&mut self, stream: usize, text: &str) {
