@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help check test fmt clippy doc deny demo release man lab-nspawn
+.PHONY: help check test clients fmt clippy doc deny demo release bench man fuzz lab-nspawn
 
 help: ## List the recipes
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -11,6 +11,9 @@ check: fmt clippy doc test ## Everything a change has to pass, but for deny
 
 test: ## All tests
 	$(CARGO) test --workspace --locked
+
+clients: ## Clients of other makes, for the tests (Node and Python)
+	tests/clients/install
 
 fmt: ## Formatting, without changing anything
 	$(CARGO) fmt --all --check
@@ -30,8 +33,18 @@ demo: ## Both flows, live, in a sandbox
 release: ## The small binary, in target/release
 	$(CARGO) build --release --locked --package cloud-channel
 
+bench: release ## What a delivery costs: the core by itself, and the daemon beside Faye
+	$(CARGO) bench --locked --package cloud-channel-protocol --bench server
+	$(CARGO) build --release --locked --package mgmt-sim
+	mgmt-sim/load/bench
+
 man: release ## The man page, in target/cloud-channel.1
 	target/release/cloud-channel man > target/cloud-channel.1
+
+FUZZ_SECONDS ?= 60
+
+fuzz: ## Each fuzz target for FUZZ_SECONDS (60)
+	fuzz/run $(FUZZ_SECONDS)
 
 lab-nspawn: ## A real Debian in a container, as root (tests/labs/nspawn)
 	$(CARGO) build --locked --package cloud-channel

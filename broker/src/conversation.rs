@@ -1,63 +1,55 @@
-//! The client core over an open WebSocket: what the link and the command line's thin clients share.
+//! The client core over an open line: what the link and the command line's thin clients share.
+
+use std::time::Duration;
 
 use cloud_channel_protocol::client::{Client, ClientOutput};
-use futures_util::{SinkExt, StreamExt};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::clock::Clock;
-use crate::transport::WRITE_DEADLINE;
-use crate::transport::dial::DialledSocket;
+use crate::transport::dial::{Gone, Incoming, Line};
 
-/// Why a conversation has ended.
-#[derive(Debug, thiserror::Error)]
-pub enum Gone {
-    /// The other side closed it.
-    #[error("the other side closed the connection{0}")]
-    Closed(String),
-    /// The stream failed.
-    #[error("the connection failed")]
-    Failed(#[source] Box<tungstenite::Error>),
-    /// The other side does not read.
-    #[error("the other side did not read for {} s", WRITE_DEADLINE.as_secs())]
-    Stuck,
-}
+/// How long a server may take to hear that we leave.
+const GOODBYE: Duration = Duration::from_secs(2);
 
-/// One stream's worth of talk. The client outlives it, and with it the session.
+/// One line's worth of talk. The client outlives it, and with it the session.
 #[derive(Debug)]
 pub struct Conversation<'c> {
     /// The core; publish, subscribe and confirm with it, then [`Conversation::next_output`].
     pub client: &'c mut Client,
-    socket: DialledSocket,
+    line: Line,
     clock: Clock,
 }
 
 impl<'c> Conversation<'c> {
-    /// Begins on a fresh stream.
-    pub fn begin(client: &'c mut Client, socket: DialledSocket, clock: Clock) -> Self {
-        client.opened(clock.now());
-        Self { client, socket, clock }
+    /// Begins on a fresh line.
+    pub fn begin(client: &'c mut Client, line: Line, clock: Clock) -> Self {
+        if line.is_long_polling() {
+            client.opened_long_polling(clock.now());
+        } else {
+            client.opened(clock.now());
+        }
+        Self { client, line, clock }
     }
 
     /// Writes what is to be written, up to the next thing that concerns the caller. Not to be abandoned half-way.
     ///
     /// # Errors
-    /// If the stream is gone.
+    /// If the line is gone.
     pub async fn next_output(&mut self) -> Result<Option<ClientOutput>, Gone> {
         while let Some(output) = self.client.poll_output() {
-            let ClientOutput::Transmit(frame) = output else { return Ok(Some(output)) };
-            match timeout(WRITE_DEADLINE, self.socket.send(Message::Text(frame.into()))).await {
-                Ok(sent) => sent.map_err(|error| Gone::Failed(Box::new(error)))?,
-                Err(_elapsed) => return Err(Gone::Stuck),
+            match output {
+                ClientOutput::Transmit(batch) => self.line.send(batch).await?,
+                ClientOutput::Hold(batch) => self.line.hold(batch).await?,
+                output => return Ok(Some(output)),
             }
         }
         Ok(None)
     }
 
-    /// Waits for a frame or a deadline and feeds the core with it. May be abandoned.
+    /// Waits for messages or a deadline and feeds the core with it. May be abandoned.
     ///
     /// # Errors
-    /// If the stream is gone.
+    /// If the line is gone.
     pub async fn wait(&mut self) -> Result<(), Gone> {
         let deadline = self.client.next_timeout().map(|uptime| self.clock.instant(uptime));
         let due = async {
@@ -66,32 +58,43 @@ impl<'c> Conversation<'c> {
                 None => std::future::pending().await,
             }
         };
-        let frame = tokio::select! {
-            frame = self.socket.next() => frame,
-            () = due => {
-                self.client.handle_timeout(self.clock.now());
-                return Ok(());
-            }
-        };
-        let now = self.clock.now();
-        match frame {
-            Some(Ok(Message::Text(text))) => self.client.received(now, text.as_bytes()),
-            Some(Ok(Message::Binary(bytes))) => self.client.received(now, &bytes),
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-            Some(Ok(Message::Close(frame))) => {
-                let reason = frame.map(|frame| format!(": {} ({})", frame.reason, frame.code));
-                return Err(Gone::Closed(reason.unwrap_or_default()));
-            }
-            Some(Err(error)) => return Err(Gone::Failed(Box::new(error))),
-            None => return Err(Gone::Closed(String::new())),
+        tokio::select! {
+            incoming = self.line.next() => match incoming? {
+                Incoming::Batch(batch) => self.client.received(self.clock.now(), &batch),
+                Incoming::Answer(batch) => self.client.answered(self.clock.now(), &batch),
+                Incoming::Nothing => {}
+            },
+            () = due => self.client.handle_timeout(self.clock.now()),
         }
         Ok(())
     }
 
-    /// Ends the stream politely; the core is told that it is gone.
-    pub async fn end(mut self) {
-        // It is being given up: whether the other side hears of it changes nothing here.
-        let _unheard = timeout(WRITE_DEADLINE, self.socket.close(None)).await;
+    /// Ends the session and the line. The server hears of it, or finds out by itself.
+    pub async fn leave(mut self) {
+        self.client.disconnect(self.clock.now());
+        let goodbye = async {
+            loop {
+                match self.next_output().await {
+                    Ok(Some(ClientOutput::Ended(_))) | Err(_) => break,
+                    Ok(Some(_)) => {}
+                    // A frame has left by now; a request leaves while its response is waited for.
+                    Ok(None) if !self.line.is_long_polling() => break,
+                    Ok(None) => {
+                        if self.wait().await.is_err() {
+                            break;
+                        }
+                    }
+                }
+            }
+        };
+        // Whatever is left then, the session expires.
+        let _elapsed = timeout(GOODBYE, goodbye).await;
+        self.end().await;
+    }
+
+    /// Ends the line politely; the core is told that it is gone.
+    pub async fn end(self) {
+        self.line.close().await;
         self.client.closed(self.clock.now());
     }
 }

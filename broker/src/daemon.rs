@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use cloud_channel_handlers::System;
 use cloud_channel_handlers::system::HostSystem;
-use cloud_channel_protocol::server::ServerConfig;
+use cloud_channel_protocol::Endpoint;
+use cloud_channel_protocol::server::extensions::{Activity, Extension, Timestamp, Timesync};
 use tokio::time::timeout;
 
 use crate::clerk::{self, Desk};
@@ -15,13 +16,15 @@ use crate::guest::instance::UnknownInstance;
 use crate::happening::{DriverHandle, Happening};
 use crate::journal::{JournalError, JournalLimits};
 use crate::link::Link;
-use crate::policy::PeerPolicy;
-use crate::settings::Settings;
+use crate::policy::{PeerPolicy, TokenFileError};
+use crate::settings::{ExtensionName, FragmentError, Settings, SocketMode};
 use crate::shutdown::{Watchdog, notify_stopping, signalled};
-use crate::transport::http::{Web, serve};
+use crate::transport::dial::Dialler;
+use crate::transport::http::{Offers, Web, serve};
 use crate::transport::inherited::{self, InheritedSocket};
 use crate::transport::listener::{ListenError, Listener};
 use crate::transport::registry::ConnectionRegistry;
+use crate::transport::tls::{TlsError, TlsServer};
 
 /// How long the end may take. What is not done by then is taken up from the journal after the next start.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
@@ -43,6 +46,23 @@ pub enum RunError {
         /// The endpoint in question.
         endpoint: String,
     },
+    /// Certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The file of tokens is of no use.
+    #[error(transparent)]
+    Tokens(#[from] TokenFileError),
+    /// What the rules need is of no use.
+    #[error(transparent)]
+    Settings(FragmentError),
+    /// A Unix socket cannot be opened for others.
+    #[error("cannot set the mode of {endpoint}")]
+    SocketMode {
+        /// Which.
+        endpoint: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The journal is of no use.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -54,6 +74,14 @@ pub enum RunError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl RunError {
+    /// True if a file or an option is wrong, and nothing was tried.
+    #[must_use]
+    pub const fn is_configuration(&self) -> bool {
+        matches!(self, Self::DevExposed { .. } | Self::Tls(_) | Self::Tokens(_) | Self::Settings(_))
+    }
 }
 
 /// Runs the daemon until a signal ends it.
@@ -80,7 +108,13 @@ async fn run_in_runtime(
         Some(instance) => instance,
         None => crate::guest::instance::read(&settings.root_folder())?,
     };
-    let listeners = bind(&settings, inherited).await?;
+    let own_uid = rustix::process::geteuid().as_raw();
+    let policy = PeerPolicy::new(settings.dev, own_uid, &settings.authority, &instance)?;
+    for warning in settings.warnings().map_err(RunError::Settings)? {
+        tracing::warn!("{warning}");
+    }
+    let (listeners, for_metrics) = bind(&settings, inherited).await?;
+    let dialler = dialler(&settings)?;
     let system: Arc<dyn System> = Arc::new(match &settings.root {
         Some(root) => HostSystem::sandbox(root.clone()),
         None => HostSystem::real(),
@@ -88,22 +122,26 @@ async fn run_in_runtime(
     let (driver, happenings) = DriverHandle::new();
     let (clerk, clerk_thread) = clerk::start(Desk {
         folder: settings.root_folder(),
-        limits: JournalLimits::default(),
+        limits: journal_limits(&settings),
         system: system.clone(),
         driver: driver.clone(),
         clock,
     })
     .map_err(|source| RunError::System { action: "start the clerk's thread", source })?;
-    let server = ServerConfig::default();
+    let mut server = settings.server.clone();
+    server.replay = settings.extensions.contains(&ExtensionName::Replay);
     let registry = Arc::new(ConnectionRegistry::default());
     let listening = listeners.iter().map(|listener| listener.endpoint().to_owned()).collect();
-    for listener in listeners {
-        let web = Web { driver: driver.clone(), registry: registry.clone(), limits: server.limits.clone() };
-        tokio::spawn(serve(listener, web));
-    }
+    let web = Web {
+        driver: driver.clone(),
+        registry: registry.clone(),
+        limits: server.limits.clone(),
+        allowed_origins: settings.allowed_origins.clone(),
+        offers: Offers::Events,
+    };
+    serve_all(listeners, for_metrics, &web);
     let link = (!settings.connect.is_empty()).then(|| {
-        let endpoints = settings.connect.clone();
-        let (handle, link) = Link::new(&instance, endpoints, server.limits.clone(), driver.clone(), clock);
+        let (handle, link) = Link::new(&instance, settings.connect.clone(), dialler, driver.clone(), clock);
         tokio::spawn(link.run());
         handle
     });
@@ -111,7 +149,9 @@ async fn run_in_runtime(
     let driver = Driver::new(Parts {
         instance,
         server,
-        policy: PeerPolicy::new(settings.dev, rustix::process::geteuid().as_raw(), settings.host_ports),
+        policy,
+        extensions: extensions(&settings),
+        management_keys: settings.management_keys,
         registry,
         clerk: clerk.clone(),
         link,
@@ -128,17 +168,88 @@ async fn run_in_runtime(
     Ok(())
 }
 
-/// Binds all there is to listen on, before anything else is started.
-async fn bind(settings: &Settings, inherited: Vec<InheritedSocket>) -> Result<Vec<Listener>, RunError> {
+/// How the link reaches management servers. Certificates are read here, so that what is wrong with them is said before
+/// anything starts.
+fn dialler(settings: &Settings) -> Result<Arc<Dialler>, TlsError> {
+    let limits = settings.server.limits.clone();
+    Dialler::new(&settings.connect, &settings.dial_tls, settings.root.as_deref(), limits)
+}
+
+fn serve_all(listeners: Vec<Listener>, for_metrics: Vec<Listener>, web: &Web) {
+    for listener in listeners {
+        tokio::spawn(serve(listener, web.clone()));
+    }
+    for listener in for_metrics {
+        tokio::spawn(serve(listener, Web { offers: Offers::Metrics, ..web.clone() }));
+    }
+}
+
+fn journal_limits(settings: &Settings) -> JournalLimits {
+    JournalLimits {
+        retained_events: settings.retention.events,
+        retained_bytes: settings.retention.bytes,
+        retained_ms: u64::try_from(settings.retention.age.as_millis()).unwrap_or(u64::MAX),
+        ..JournalLimits::default()
+    }
+}
+
+/// The protocol extensions that are switched on, beside those of the core.
+fn extensions(settings: &Settings) -> Vec<Box<dyn Extension>> {
+    let mut extensions: Vec<Box<dyn Extension>> = Vec::new();
+    // First, so that what it refuses is not looked at by the others.
+    if let Some(longest) = settings.activity {
+        extensions.push(Box::new(Activity::new(longest)));
+    }
+    for name in &settings.extensions {
+        match name {
+            ExtensionName::Timesync => extensions.push(Box::new(Timesync)),
+            ExtensionName::Timestamp => extensions.push(Box::new(Timestamp)),
+            // The core's own.
+            ExtensionName::Replay => {}
+        }
+    }
+    extensions
+}
+
+/// Binds all there is to listen on, before anything else is started: for events, and for metrics alone.
+async fn bind(
+    settings: &Settings,
+    inherited: Vec<InheritedSocket>,
+) -> Result<(Vec<Listener>, Vec<Listener>), RunError> {
+    let tls = match &settings.tls {
+        Some(tls) => Some(Arc::new(TlsServer::new(tls, settings.root.is_none())?)),
+        None => None,
+    };
+    let listeners = bind_for_events(settings, inherited, tls.as_ref()).await?;
+    let mut for_metrics = Vec::new();
+    for endpoint in &settings.metrics_listen {
+        let listener = Listener::bind(endpoint, tls.as_ref()).await?;
+        open_for_others(settings, endpoint)?;
+        // A listener calls itself by what events go over.
+        let shown = listener.endpoint().replacen("ws", "http", 1);
+        tracing::info!(endpoint = shown, "metrics are told");
+        for_metrics.push(listener);
+    }
+    Ok((listeners, for_metrics))
+}
+
+async fn bind_for_events(
+    settings: &Settings,
+    inherited: Vec<InheritedSocket>,
+    tls: Option<&Arc<TlsServer>>,
+) -> Result<Vec<Listener>, RunError> {
     let mut listeners = Vec::new();
     for socket in inherited {
-        listeners.push(socket.into_listener()?);
+        listeners.push(socket.into_listener(tls)?);
     }
     // Sockets of the service manager take the place of our defaults, not of what was asked for by name.
     if listeners.is_empty() || settings.listen_is_explicit {
         for endpoint in &settings.listen {
-            match Listener::bind(endpoint).await {
-                Ok(listener) => listeners.push(listener),
+            match Listener::bind(endpoint, tls).await {
+                Ok(listener) => {
+                    open_for_others(settings, endpoint)?;
+                    listeners.push(listener);
+                }
                 Err(error) if !settings.listen_is_explicit && settings.is_optional(endpoint) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
@@ -158,6 +269,18 @@ async fn bind(settings: &Settings, inherited: Vec<InheritedSocket>) -> Result<Ve
         }
     }
     Ok(listeners)
+}
+
+/// Unix sockets are made for their owner alone; who else may open them is configured, and the rules judge them then.
+fn open_for_others(settings: &Settings, endpoint: &Endpoint) -> Result<(), RunError> {
+    use std::os::unix::fs::PermissionsExt;
+    let Endpoint::Unix { socket } = endpoint else { return Ok(()) };
+    if settings.socket_mode == SocketMode::PRIVATE {
+        return Ok(());
+    }
+    let permissions = std::fs::Permissions::from_mode(settings.socket_mode.bits());
+    std::fs::set_permissions(socket, permissions)
+        .map_err(|source| RunError::SocketMode { endpoint: endpoint.to_string(), source })
 }
 
 async fn end_on_signal(driver: DriverHandle) {

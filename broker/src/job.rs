@@ -44,6 +44,8 @@ pub(crate) struct Job {
     pub(crate) held: Held,
     pub(crate) system: Arc<dyn System>,
     pub(crate) driver: DriverHandle,
+    /// What the log tells of it stands in there.
+    pub(crate) span: tracing::Span,
 }
 
 impl Job {
@@ -57,6 +59,7 @@ impl Job {
     }
 
     fn run(self) {
+        let _change = self.span.clone().entered();
         let started = Instant::now();
         // A fault in a module must not leave its lane waiting for ever: it is a failure like any other.
         let (result, text, held) =

@@ -18,6 +18,7 @@ mod ids;
 mod job;
 pub mod journal;
 mod link;
+mod metrics;
 pub mod policy;
 mod request;
 pub mod settings;
@@ -25,5 +26,5 @@ mod shutdown;
 pub mod transport;
 
 pub use clock::Clock;
-pub use conversation::{Conversation, Gone};
+pub use conversation::Conversation;
 pub use daemon::{RunError, run};

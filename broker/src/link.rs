@@ -1,11 +1,10 @@
 //! The dialled link: keeps one session at a management server, over whichever endpoint of an ordered list works.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cloud_channel_protocol::client::{Backoff, Client, ClientConfig, ClientOutput, PublishFailure};
-use cloud_channel_protocol::{
-    Branch, CloudinitExt, Endpoint, InstanceId, Limits, MessageId, Publication, Topic,
-};
+use cloud_channel_protocol::{Branch, CloudinitExt, Endpoint, InstanceId, MessageId, Publication, Topic};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
@@ -13,7 +12,7 @@ use crate::clock::Clock;
 use crate::conversation::Conversation;
 use crate::happening::{DriverEnded, DriverHandle, Happening};
 use crate::ids::random_u64;
-use crate::transport::dial::dial;
+use crate::transport::dial::Dialler;
 
 /// Orders that wait for the link; the driver keeps the rest.
 const QUEUE: usize = 128;
@@ -79,16 +78,20 @@ impl LinkHandle {
 pub(crate) struct Link {
     client: Client,
     endpoints: Vec<Endpoint>,
-    limits: Limits,
+    /// Why each endpoint could not be used, as it was last told.
+    complaints: Vec<String>,
+    /// The line that is or was last open has carried a session.
+    was_up: bool,
+    dialler: Arc<Dialler>,
     orders: mpsc::Receiver<LinkOrder>,
     driver: DriverHandle,
     clock: Clock,
     backoff: Backoff,
 }
 
-/// Why a stream was left.
+/// Why a line was left.
 enum Left {
-    /// Dial again after a back-off.
+    /// Dial on: the next endpoint, or all of them again after a back-off.
     Redial(String),
     /// The server does not want us now: dial again after the longest pause, since it may change its mind and nobody
     /// else can tell us.
@@ -102,13 +105,13 @@ impl Link {
     pub(crate) fn new(
         instance: &InstanceId,
         endpoints: Vec<Endpoint>,
-        limits: Limits,
+        dialler: Arc<Dialler>,
         driver: DriverHandle,
         clock: Clock,
     ) -> (LinkHandle, Self) {
         let ext = CloudinitExt { instance: Some(instance.clone()), ..CloudinitExt::default() };
         let config = ClientConfig {
-            limits: limits.clone(),
+            limits: dialler.limits().clone(),
             handshake_ext: Some(ext.to_ext()),
             ack: true,
             max_in_flight: MAX_IN_FLIGHT,
@@ -122,7 +125,11 @@ impl Link {
         let names = endpoints.iter().map(ToString::to_string).collect();
         let backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
         let handle = LinkHandle { orders: sender, endpoints: names };
-        (handle, Self { client, endpoints, limits, orders, driver, clock, backoff })
+        let complaints = vec![String::new(); endpoints.len()];
+        (
+            handle,
+            Self { client, endpoints, complaints, was_up: false, dialler, orders, driver, clock, backoff },
+        )
     }
 
     /// Runs until it is stopped or the driver has ended.
@@ -135,7 +142,8 @@ impl Link {
         loop {
             let mut reason = String::new();
             let mut dismissed = false;
-            for endpoint in self.endpoints.clone() {
+            for (number, endpoint) in self.endpoints.clone().into_iter().enumerate() {
+                self.was_up = false;
                 match self.talk(&endpoint).await? {
                     Left::Redial(why) => reason = why,
                     Left::Dismissed(why) => (reason, dismissed) = (why, true),
@@ -143,6 +151,7 @@ impl Link {
                         return self.tell(LinkReport::Down { reason: "stopped".to_owned() }).await;
                     }
                 }
+                self.complain(number, &reason);
                 self.tell(LinkReport::Down { reason: reason.clone() }).await?;
             }
             let pause = if dismissed { BACKOFF.1 } else { self.backoff.next(random_u64()) };
@@ -153,19 +162,32 @@ impl Link {
         }
     }
 
-    /// One stream's life.
+    /// Says why an endpoint could not be used; the same reason once, however often it is tried. What ends a link
+    /// that was up, the driver tells.
+    fn complain(&mut self, number: usize, reason: &str) {
+        if self.was_up {
+            self.complaints[number].clear();
+        } else if self.complaints[number] != reason {
+            let endpoint = &self.endpoints[number];
+            tracing::warn!(%endpoint, reason, "cannot use an endpoint of the link, trying on");
+            reason.clone_into(&mut self.complaints[number]);
+        }
+    }
+
+    /// One line's life.
     async fn talk(&mut self, endpoint: &Endpoint) -> Result<Left, DriverEnded> {
-        let socket = match dial(endpoint, &self.limits).await {
-            Ok(socket) => socket,
+        let line = match self.dialler.open(endpoint).await {
+            Ok(line) => line,
             Err(error) => return Ok(Left::Redial(error_chain(&error))),
         };
-        let mut conversation = Conversation::begin(&mut self.client, socket, self.clock);
+        let mut conversation = Conversation::begin(&mut self.client, line, self.clock);
         let left = loop {
             match conversation.next_output().await {
                 Ok(Some(output)) => {
                     let report = match output {
                         ClientOutput::Connected { resumed, .. } => {
                             self.backoff.reset();
+                            self.was_up = true;
                             LinkReport::Up { endpoint: endpoint.to_string(), resumed }
                         }
                         ClientOutput::Close(reason) => break Left::Redial(reason.to_string()),
@@ -197,12 +219,10 @@ impl Link {
                 Err(gone) => break Left::Redial(error_chain(&gone)),
             }
         };
-        if matches!(left, Left::Stopped) {
-            conversation.client.disconnect(self.clock.now());
-            // The server hears of it, or finds out by itself.
-            while let Ok(Some(_)) = conversation.next_output().await {}
+        match left {
+            Left::Stopped => conversation.leave().await,
+            Left::Redial(_) | Left::Dismissed(_) => conversation.end().await,
         }
-        conversation.end().await;
         Ok(left)
     }
 
@@ -274,6 +294,7 @@ fn concerns_driver(output: ClientOutput) -> Option<LinkReport> {
             None
         }
         ClientOutput::Transmit(_)
+        | ClientOutput::Hold(_)
         | ClientOutput::Connected { .. }
         | ClientOutput::Close(_)
         | ClientOutput::Ended(_) => None,

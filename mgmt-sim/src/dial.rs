@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use cloud_channel_protocol::{Endpoint, Limits};
+use cloud_channel_protocol::{Endpoint, HybridAnswer, Limits, connect_line};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_tungstenite::WebSocketStream;
@@ -14,8 +14,6 @@ use crate::stream::Stream;
 
 /// How long connecting and the upgrade may take together.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Longest answer of a machine monitor to `CONNECT`.
-const MAX_HYBRID_ANSWER: usize = 32;
 
 /// A WebSocket to the other side.
 pub type Socket = WebSocketStream<Stream>;
@@ -79,14 +77,14 @@ pub(crate) fn socket_config(limits: &Limits) -> WebSocketConfig {
 
 /// The request's URI. Where the endpoint is no host, the `Host` header says `localhost`.
 fn request_uri(endpoint: &Endpoint) -> String {
-    match endpoint {
-        Endpoint::Tcp { .. } => endpoint.to_string(),
-        other => format!("ws://localhost{}", other.request_path()),
-    }
+    format!("ws://{}{}", endpoint.authority(), endpoint.request_path())
 }
 
 async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
     match endpoint {
+        Endpoint::Tcp { .. } if endpoint.is_tls() => {
+            Err(io::Error::other("mgmt-sim speaks no TLS, expected ws:// or http://"))
+        }
         Endpoint::Tcp { host, port, .. } => {
             let stream = TcpStream::connect((host.as_str(), *port)).await?;
             stream.set_nodelay(true)?;
@@ -104,24 +102,21 @@ async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
     }
 }
 
-/// Asks a machine monitor for a port of its guest: `CONNECT <port>`, answered by `OK <number>`.
+/// Asks a machine monitor for a port of its guest.
 async fn connect_hybrid(socket: &str, port: u32) -> io::Result<UnixStream> {
     let mut stream = UnixStream::connect(socket).await?;
-    stream.write_all(format!("CONNECT {port}\n").as_bytes()).await?;
-    let mut answer = Vec::new();
-    // Byte by byte: what follows the line belongs to the WebSocket.
-    while answer.last() != Some(&b'\n') && answer.len() < MAX_HYBRID_ANSWER {
-        match stream.read_u8().await {
-            Ok(byte) => answer.push(byte),
+    stream.write_all(connect_line(port).as_bytes()).await?;
+    let mut answer = HybridAnswer::default();
+    loop {
+        let byte = match stream.read_u8().await {
+            Ok(byte) => byte,
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 return Err(io::Error::other(format!("nobody listens on vsock port {port} of the guest")));
             }
             Err(error) => return Err(error),
+        };
+        if answer.push(byte).map_err(io::Error::other)?.is_some() {
+            return Ok(stream);
         }
     }
-    if answer.starts_with(b"OK ") && answer.ends_with(b"\n") {
-        return Ok(stream);
-    }
-    let given = cloud_channel_protocol::shorten(&String::from_utf8_lossy(&answer));
-    Err(io::Error::other(format!("the machine monitor answered {given:?}, expected `OK <number>`")))
 }

@@ -1,5 +1,5 @@
 //! The other side of a guest, for tests, demos and trials: a management server that a guest dials ([`server_shell`]),
-//! a client that dials a guest ([`peer`]), and scenarios that are played over either ([`scenario`]).
+//! a client that dials a guest ([`peer`]), scenarios that are played over either ([`scenario`]), and a load generator ([`load`]).
 //!
 //! It knows the protocol and nothing of the guest: what it sends comes from files and scenarios, what it expects too.
 
@@ -10,6 +10,7 @@ mod fault;
 mod guest_policy;
 mod line;
 pub mod listener;
+pub mod load;
 pub mod matching;
 pub mod notice;
 pub mod peer;

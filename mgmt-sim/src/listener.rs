@@ -68,6 +68,9 @@ impl Listener {
         let failed = |source| ListenError::Bind { endpoint: endpoint.clone(), source };
         let mut file = None;
         let socket = match endpoint {
+            Endpoint::Tcp { .. } if endpoint.is_tls() => {
+                return Err(failed(io::Error::other("mgmt-sim speaks no TLS, expected ws:// or http://")));
+            }
             Endpoint::Tcp { host, port, .. } => {
                 Socket::Tcp(TcpListener::bind((host.as_str(), *port)).await.map_err(failed)?)
             }

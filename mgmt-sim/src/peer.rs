@@ -274,7 +274,8 @@ impl Shell {
         let mut leave = None;
         while let Some(output) = self.client.poll_output() {
             match output {
-                ClientOutput::Transmit(frame) => {
+                // Over a stream the client holds nothing apart.
+                ClientOutput::Transmit(frame) | ClientOutput::Hold(frame) => {
                     line.orders.give(LineOrder::Frame(frame.into()));
                 }
                 ClientOutput::Connected { resumed, .. } => self.connected(resumed),

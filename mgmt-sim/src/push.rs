@@ -1,8 +1,12 @@
 //! Messages out of files: what is pushed, made to fit the guest it is pushed to.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use cloud_channel_protocol::{ChannelName, InstanceId, MessageId, Place, Publication, shorten};
+use cloud_channel_protocol::signing::{self, SigningKey};
+use cloud_channel_protocol::{
+    ChannelName, CloudinitExt, InstanceId, MessageId, Place, Publication, Topic, Verb, shorten,
+};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -75,6 +79,25 @@ pub fn readdressed(publication: &Publication, instance: &InstanceId) -> Publicat
     Publication { channel, id: Some(crate::random::message_id()), ..publication.clone() }
 }
 
+/// How long a guest may take to get what was signed for it.
+const SIGNATURE_LIFE: Duration = Duration::from_secs(600);
+
+/// The same message, signed; what is no `config/set` is left as it is. A generation that it has not is the wall clock's
+/// microseconds, which rise also from one run to the next.
+///
+/// # Errors
+/// If its `ext.cloudinit` is none, or its data has no canonical form.
+pub fn signed(publication: &Publication, key: &SigningKey, wall: Duration) -> anyhow::Result<Publication> {
+    let Place::Instance(_, Some(Topic::Config(Verb::Set, _))) = Place::of(&publication.channel) else {
+        return Ok(publication.clone());
+    };
+    let mut ext = CloudinitExt::from_ext(publication.ext.as_deref()).map_err(anyhow::Error::msg)?;
+    ext.generation.get_or_insert(u64::try_from(wall.as_micros())?);
+    let expires = (wall + SIGNATURE_LIFE).as_secs();
+    let ext = signing::sign(key, &publication.channel, &publication.data, &ext, expires)?;
+    Ok(Publication { ext: Some(ext), ..publication.clone() })
+}
+
 /// The payload for a NIC: if it names one MAC address, and another than this one, this one takes its place.
 #[must_use]
 pub fn with_mac(publication: &Publication, address: &str) -> Publication {
@@ -134,6 +157,19 @@ mod tests {
     fn a_payload_for_several_nics_is_left_as_it_is() {
         let message = &read_messages(BRIDGE).unwrap()[0];
         assert_eq!(with_mac(message, "52:54:00:aa:bb:cc").data.get(), message.data.get());
+    }
+
+    #[test]
+    fn a_signed_push_is_what_guests_ask_for() {
+        let key = SigningKey::from_pem("ops", &signing::pem_of_seed(&[7; 32])).unwrap();
+        let instance = InstanceId::parse("i-2").unwrap();
+        let push = readdressed(&read_messages(HOTPLUG).unwrap()[0], &instance);
+        let wall = Duration::from_secs(1_800_000_000);
+        let signed_push = signed(&push, &key, wall).unwrap();
+        assert_eq!(signing::check(&[key.public()], &signed_push, wall.as_secs()), Ok(()));
+        assert!(signing::check(&[key.public()], &push, wall.as_secs()).is_err());
+        let ext = CloudinitExt::from_ext(signed_push.ext.as_deref()).unwrap();
+        assert_eq!(ext.generation, Some(1_800_000_000_000_000));
     }
 
     #[test]

@@ -194,7 +194,9 @@ struct Shell {
 impl Shell {
     fn new(config: ManagementConfig, notices: Notices, doors: Vec<JoinHandle<()>>) -> Self {
         let policy = GuestPolicy { anyone: config.anyone };
-        let mut server = Server::new(config.server, Box::new(policy), Box::new(RandomIds));
+        // Its lines are WebSockets.
+        let server = ServerConfig { connection_types: &["websocket"], ..config.server };
+        let mut server = Server::new(server, Box::new(policy), Box::new(RandomIds));
         let all = ChannelPattern::parse("/**").expect("a constant is a pattern");
         server.attach(LocalSession { id: LocalId(0), accepts: Vec::new(), subscribes: vec![all] });
         Self {
@@ -325,8 +327,8 @@ impl Shell {
                         .tell(Notice::Down { instance, reason: format!("{reason:?}").to_lowercase() });
                 }
                 Output::Subscribed { principal, added, .. } => self.subscribed(&principal, &added),
-                // The local session accepts nothing, so nothing is offered.
-                Output::Offer { .. } => {}
+                // The local session accepts nothing and events are not kept, so nobody is asked.
+                Output::Offer { .. } | Output::Replay { .. } => {}
             }
         }
     }

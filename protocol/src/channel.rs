@@ -78,6 +78,11 @@ impl ChannelName {
         &self.0
     }
 
+    /// The name, shared.
+    pub(crate) fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+
     /// Its segments, in order.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.0[1..].split('/')

@@ -9,6 +9,8 @@ pub enum ErrorCode {
     ConnectionTypes,
     /// 400: the message is not understood; the argument names the field.
     Malformed,
+    /// 401: the credential it came with is not valid, or not any more.
+    Unauthenticated,
     /// 402: the clientId is unknown, missing or not this connection's.
     UnknownClient,
     /// 403: understood and refused.
@@ -28,10 +30,28 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    const fn digits(self) -> u16 {
+    /// All of them, in order of their digits.
+    pub const ALL: [Self; 11] = [
+        Self::ConnectionTypes,
+        Self::Malformed,
+        Self::Unauthenticated,
+        Self::UnknownClient,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::InvalidChannel,
+        Self::Conflict,
+        Self::TooLarge,
+        Self::Internal,
+        Self::Busy,
+    ];
+
+    /// The three digits.
+    #[must_use]
+    pub const fn digits(self) -> u16 {
         match self {
             Self::ConnectionTypes => 301,
             Self::Malformed => 400,
+            Self::Unauthenticated => 401,
             Self::UnknownClient => 402,
             Self::Forbidden => 403,
             Self::NotFound => 404,

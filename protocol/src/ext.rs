@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::error::BayeuxError;
 use crate::ids::{InstanceId, MessageId};
+use crate::server::BearerToken;
 
 /// `ext.cloudinit`: what we add to messages. `specs/channels.md` has the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub struct CloudinitExt {
     pub seq: Option<u64>,
     /// In a reporting event: cloud-init never sent it, it follows from what it did send.
     pub inferred: bool,
+    /// In what the guest publishes on `config/get` over a link of its own: an answer, not a question.
+    pub answer: bool,
     /// In a handshake: the instance that speaks.
     pub instance: Option<InstanceId>,
     /// In a `config/set`: strictly rising per module; an older one is refused.
@@ -33,6 +37,8 @@ struct Wire {
     seq: Option<u64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     inferred: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    answer: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     instance: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,14 +63,14 @@ impl CloudinitExt {
     /// # Errors
     /// Says what is wrong with it, for the sender.
     pub fn from_ext(ext: Option<&RawValue>) -> Result<Self, String> {
-        let Some(ext) = ext else { return Ok(Self::default()) };
-        let outer: Outer<'_> = serde_json::from_str(ext.get()).map_err(|e| e.to_string())?;
-        let Some(ours) = outer.cloudinit else { return Ok(Self::default()) };
-        let wire: Wire = serde_json::from_str(ours.get()).map_err(|e| e.to_string())?;
+        let Some(ext) = ext.filter(|ext| ext.get() != "null") else { return Ok(Self::default()) };
+        let Some(ours) = object::<Outer<'_>>(ext)?.cloudinit else { return Ok(Self::default()) };
+        let wire: Wire = object(ours)?;
         Ok(Self {
             cause: wire.cause.as_deref().map(MessageId::from_raw).transpose()?,
             seq: wire.seq,
             inferred: wire.inferred,
+            answer: wire.answer,
             instance: wire
                 .instance
                 .as_deref()
@@ -87,6 +93,7 @@ impl CloudinitExt {
             cause: self.cause.as_ref().map(|id| raw(id.json())),
             seq: self.seq,
             inferred: self.inferred,
+            answer: self.answer,
             instance: self.instance.as_ref().map(ToString::to_string),
             generation: self.generation,
             dry_run: self.dry_run,
@@ -110,7 +117,7 @@ impl AckExt {
     /// Reads `ext.ack`; nonsense is as good as absent.
     #[must_use]
     pub fn from_ext(ext: Option<&RawValue>) -> Option<Self> {
-        let outer: Outer<'_> = serde_json::from_str(ext?.get()).ok()?;
+        let outer: Outer<'_> = object(ext?).ok()?;
         match serde_json::from_str(outer.ack?.get()).ok()? {
             serde_json::Value::Bool(true) => Some(Self::Enabled),
             serde_json::Value::Number(number) => number.as_u64().map(Self::Batch),
@@ -120,6 +127,41 @@ impl AckExt {
             _ => None,
         }
     }
+}
+
+/// Reads an object's members. Derived code alone would also take an array for them, in their order.
+fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
+    if !raw.get().starts_with('{') {
+        return Err("expected an object".to_owned());
+    }
+    serde_json::from_str(raw.get()).map_err(|error| error.to_string())
+}
+
+/// The bearer token in a handshake's `ext.cloudinit.token`, for clients that cannot set a request's headers.
+///
+/// # Errors
+/// 400 if it is no text.
+pub fn presented_token(ext: Option<&RawValue>) -> Result<Option<BearerToken>, BayeuxError> {
+    #[derive(Deserialize)]
+    struct Ours<'a> {
+        #[serde(borrow, default)]
+        token: Option<&'a RawValue>,
+    }
+    let ours = ext.and_then(|ext| serde_json::from_str::<Outer<'_>>(ext.get()).ok()?.cloudinit);
+    // What else is wrong with it is told where it is used.
+    let token = ours.and_then(|ours| serde_json::from_str::<Ours<'_>>(ours.get()).ok()?.token);
+    let Some(token) = token.filter(|token| token.get() != "null") else { return Ok(None) };
+    match serde_json::from_str(token.get()) {
+        Ok(text) => Ok(Some(BearerToken::new(text))),
+        Err(_) => Err(BayeuxError::wrong("ext.cloudinit.token", "expected a string", token.get())),
+    }
+}
+
+/// A handshake's `ext` that presents a token, and says nothing else.
+#[must_use]
+pub fn token_ext(token: &BearerToken) -> Box<RawValue> {
+    let text = serde_json::Value::from(token.reveal());
+    raw(&format!(r#"{{"cloudinit":{{"token":{text}}}}}"#))
 }
 
 /// Text that is known to be JSON, as a raw value.
@@ -145,10 +187,29 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_found_where_it_is_shown() {
+        let token =
+            |ext: &str| presented_token(Some(&raw(ext))).map(|token| token.map(|t| t.reveal().to_owned()));
+        assert_eq!(token(token_ext(&BearerToken::new("a\"b".to_owned())).get()), Ok(Some("a\"b".to_owned())));
+        for none in [r#"{}"#, r#"{"cloudinit":{}}"#, r#"{"cloudinit":{"token":null}}"#, r#"{"token":"x"}"#] {
+            assert_eq!(token(none), Ok(None), "{none}");
+        }
+        assert_eq!(presented_token(None).unwrap(), None);
+        let error = token(r#"{"cloudinit":{"token":[1234]}}"#).unwrap_err().to_string();
+        assert_eq!(error, "400:ext.cloudinit.token:expected a string, got an array");
+    }
+
+    #[test]
     fn a_wrong_type_is_told() {
         let error = CloudinitExt::from_ext(Some(&raw(r#"{"cloudinit":{"generation":"new"}}"#))).unwrap_err();
         assert!(error.contains("expected u64"), "{error}");
-        assert_eq!(CloudinitExt::from_ext(Some(&raw("{}"))).unwrap(), CloudinitExt::default());
+        for absent in ["{}", "null", r#"{"cloudinit":null}"#] {
+            assert_eq!(CloudinitExt::from_ext(Some(&raw(absent))).unwrap(), CloudinitExt::default());
+        }
+        for array in ["[{}]", r#"{"cloudinit":[null,7]}"#] {
+            assert_eq!(CloudinitExt::from_ext(Some(&raw(array))).unwrap_err(), "expected an object");
+        }
+        assert_eq!(AckExt::from_ext(Some(&raw("[null,0]"))), None);
         assert_eq!(AckExt::from_ext(Some(&raw(r#"{"ack":"x"}"#))), None);
         assert_eq!(
             AckExt::from_ext(Some(&raw(r#"{"ack":{"enabled":true,"batch":3}}"#))),

@@ -13,21 +13,28 @@ mod endpoint;
 mod error;
 mod event;
 mod ext;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod hex;
+mod hybrid;
 mod ids;
 mod limits;
 mod module;
 mod publication;
 pub mod server;
+pub mod signing;
 mod time;
 mod topic;
 mod wire;
 
 pub use advice::{Advice, ReceivedAdvice, Reconnect};
 pub use channel::{ChannelKind, ChannelName, ChannelPattern, InvalidChannel};
-pub use endpoint::{DEFAULT_VSOCK_PORT, EVENTS_PATH, Endpoint, HOST_CID, InvalidEndpoint};
+pub use endpoint::{DEFAULT_VSOCK_PORT, EVENTS_PATH, Endpoint, HOST_CID, InvalidEndpoint, Scheme};
 pub use error::{BayeuxError, ErrorCode};
 pub use event::{EventResult, EventType, ReportingEvent};
-pub use ext::{AckExt, CloudinitExt};
+pub use ext::{AckExt, CloudinitExt, presented_token, token_ext};
+pub use hybrid::{HybridAnswer, InvalidHybridAnswer, connect_line};
 pub use ids::{ClientId, ConnectionId, IdSource, InstanceId, InvalidInstanceId, MessageId, shorten};
 pub use limits::Limits;
 pub use module::{Module, ModuleName};

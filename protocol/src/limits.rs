@@ -27,8 +27,12 @@ pub struct Limits {
     pub reply_bytes: usize,
     /// Publishes whose acceptance is not settled yet. Over it: refused with 503.
     pub pending_offers: usize,
+    /// The same of one connection, so that no peer can use up all of them; as `pending_offers`.
+    pub pending_offers_per_connection: usize,
     /// How long a connection may live without a session or a first message. Over it: closed.
     pub handshake_deadline: Duration,
+    /// How long a peer may take to read what is written to it. Over it: the connection is closed.
+    pub write_deadline: Duration,
 }
 
 impl Default for Limits {
@@ -45,7 +49,9 @@ impl Default for Limits {
             queued_bytes: 1024 * 1024,
             reply_bytes: 2 * 1024 * 1024,
             pending_offers: 256,
+            pending_offers_per_connection: 128,
             handshake_deadline: Duration::from_secs(10),
+            write_deadline: Duration::from_secs(30),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! From bytes to the raw fields of messages. Nothing is interpreted here but the outer shape.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -10,6 +11,9 @@ use serde_json::value::RawValue;
 
 use crate::error::{BayeuxError, ErrorCode};
 use crate::limits::Limits;
+
+/// JSON's own white space (RFC 8259, section 2); Unicode has more.
+const JSON_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// The fields that Bayeux knows, each still JSON text. An unknown field is passed over, as the text asks.
 ///
@@ -58,6 +62,16 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 pub(crate) struct Unreadable<'a> {
     pub(crate) envelope: Envelope<'a>,
     pub(crate) error: BayeuxError,
+}
+
+/// The text of a JSON string; none if it is something else.
+pub(crate) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        serde_json::from_str(raw.get()).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
+    }
 }
 
 /// What tells whose reply it is.
@@ -124,10 +138,10 @@ pub(crate) fn split_requests<'a>(
         BayeuxError::new(ErrorCode::Malformed, "", text)
     })?;
     check_depth(text, limits.json_depth)?;
-    let text = text.trim_start();
+    let text = text.trim_matches(JSON_SPACE);
     if !text.starts_with('[') {
         serde_json::from_str::<&RawValue>(text).map_err(|error| not_json(&error))?;
-        return Ok(vec![read_message(text.trim_end(), limits)]);
+        return Ok(vec![read_message(text, limits)]);
     }
     if text.len() <= limits.message_bytes
         && let Ok(messages) = read_array::<Object<'_>>(text, limits)
@@ -223,6 +237,10 @@ fn not_json(error: &serde_json::Error) -> BayeuxError {
 
 /// One pass over the text, before anything recursive sees it.
 fn check_depth(text: &str, limit: usize) -> Result<(), BayeuxError> {
+    // Few openings cannot be many levels, wherever they stand.
+    if memchr::memchr2_iter(b'[', b'{', text.as_bytes()).take(limit + 1).count() <= limit {
+        return Ok(());
+    }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
         if in_string {
@@ -310,6 +328,7 @@ mod tests {
             ("hello", "cannot read the JSON"),
             ("", "cannot read the JSON"),
             ("[{]", "cannot read the JSON"),
+            ("\u{a0}[{}]", "cannot read the JSON"),
             ("[{},{},{},{}]", "4 messages in one batch, the limit is 3"),
             (&format!("[{}]", " ".repeat(2_000)), "the limit is 1000"),
         ] {

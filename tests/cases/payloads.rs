@@ -9,6 +9,14 @@ pub(crate) const YESCRYPT: &str = "$y$j9T$qbZ8RzWk3mPn5vXtLd7fH/$cR14KCR22wEOBm4
 /// A plain password.
 pub(crate) const PLAIN: &str = "tr0ub4dor-and-3-plain";
 
+/// The line of a token file that makes a token valid.
+#[must_use]
+pub(crate) fn token_line(name: &str, token: &str) -> String {
+    use sha2::Digest;
+    let digest: Vec<String> = sha2::Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{name}:{}\n", digest.concat())
+}
+
 /// Parts of all of these, since half a secret is one too.
 const SECRET_PARTS: [&str; 5] = ["tY9Qv5lQSK", "rLk0pQ7vXw2", "cR14KCR22w", "qbZ8RzWk3m", "tr0ub4dor"];
 

@@ -162,6 +162,18 @@ impl<'s> Guest<'s> {
         Address::Tcp(found.unwrap_or_else(|| panic!("no TCP listener in {}", self.status)).to_owned())
     }
 
+    /// Its TLS port, host and port, as its status tells it.
+    ///
+    /// # Panics
+    /// If it has none.
+    #[must_use]
+    pub fn tls(&self) -> &str {
+        let listening = self.status["listening"].as_array().into_iter().flatten();
+        let mut urls = listening.filter_map(Value::as_str);
+        let found = urls.find_map(|url| url.strip_prefix("wss://")?.strip_suffix("/events"));
+        found.unwrap_or_else(|| panic!("no TLS listener in {}", self.status))
+    }
+
     /// A session over its Unix socket.
     pub async fn join(&self) -> Peer {
         Peer::join(&self.unix()).await
@@ -179,6 +191,13 @@ impl<'s> Guest<'s> {
         let mut arguments = arguments.to_vec();
         arguments.push("--root");
         command(&arguments, self.sandbox).await
+    }
+
+    /// Runs a subcommand that names its endpoint itself.
+    pub async fn bare_command(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(cloud_channel());
+        command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+        within(&format!("{arguments:?} to end"), command.output()).await.expect("the command can be started")
     }
 
     /// Ends it at once, as a crash does.

@@ -181,7 +181,8 @@ impl Management {
 
 impl Core {
     fn new() -> Self {
-        let mut server = Server::new(ServerConfig::default(), Box::new(Anybody), Box::new(CountedIds));
+        let config = ServerConfig { connection_types: &["websocket"], ..ServerConfig::default() };
+        let mut server = Server::new(config, Box::new(Anybody), Box::new(CountedIds));
         let all = ChannelPattern::parse("/cloudinit/**").expect("a constant is a pattern");
         server.attach(LocalSession { id: LocalId(0), accepts: vec![all], subscribes: Vec::new() });
         Self {
@@ -246,7 +247,10 @@ impl Core {
                     self.subscribed.extend(added.iter().map(ToString::to_string));
                 }
                 Output::SessionBegun { .. } => self.sessions_begun += 1,
-                Output::Deliver { .. } | Output::Receipt(_) | Output::SessionEnded { .. } => {}
+                Output::Deliver { .. }
+                | Output::Receipt(_)
+                | Output::Replay { .. }
+                | Output::SessionEnded { .. } => {}
             }
         }
     }

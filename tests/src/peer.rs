@@ -36,14 +36,23 @@ impl Peer {
     /// # Panics
     /// If nobody answers.
     pub async fn open(address: &Address) -> Self {
-        let opening = async {
-            let stream =
-                address.open().await.unwrap_or_else(|error| panic!("cannot reach {address:?}: {error}"));
-            client_async("ws://localhost/events", stream).await
-        };
-        let (socket, _) = within("a WebSocket", opening)
+        let stream = within("a stream", address.open()).await;
+        Self::over(stream.unwrap_or_else(|error| panic!("cannot reach {address:?}: {error}")), &[]).await
+    }
+
+    /// Opens a WebSocket over a stream that is open, with further headers.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn over(stream: Stream, headers: &[(&'static str, String)]) -> Self {
+        use tungstenite::client::IntoClientRequest;
+        let mut request = "ws://localhost/events".into_client_request().expect("the request is valid");
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("the header is valid"));
+        }
+        let (socket, _) = within("a WebSocket", client_async(request, stream))
             .await
-            .unwrap_or_else(|error| panic!("no WebSocket at {address:?}: {error}"));
+            .unwrap_or_else(|error| panic!("no WebSocket: {error}"));
         Self { socket, client: None, last_id: 0, replies: Vec::new(), events: Vec::new(), closed: None }
     }
 
@@ -67,7 +76,15 @@ impl Peer {
 
     /// Shakes hands; the session is used from now on.
     pub async fn handshake(&mut self) -> Value {
-        let hello = json!({"channel": "/meta/handshake", "version": "1.0", "supportedConnectionTypes": ["websocket"]});
+        self.handshake_with(Value::Null).await
+    }
+
+    /// Shakes hands with an `ext`, unless that is null.
+    pub async fn handshake_with(&mut self, ext: Value) -> Value {
+        let mut hello = json!({"channel": "/meta/handshake", "version": "1.0", "supportedConnectionTypes": ["websocket"]});
+        if !ext.is_null() {
+            hello["ext"] = ext;
+        }
         let reply = self.request(hello).await;
         self.client = reply["clientId"].as_str().map(ToOwned::to_owned);
         reply
@@ -80,6 +97,20 @@ impl Peer {
     #[must_use]
     pub fn client(&self) -> &str {
         self.client.as_deref().expect("the peer has shaken hands")
+    }
+
+    /// The session's id for messages that are put together by hand; null if there is no session.
+    #[must_use]
+    pub fn session(&self) -> Value {
+        self.client.clone().map_or(Value::Null, Value::from)
+    }
+
+    /// Sends a message that names its session itself, if any, and waits for its reply, a connect's too.
+    pub async fn request_as_it_is(&mut self, message: Value) -> Value {
+        let client = self.client.take();
+        let reply = self.request(message).await;
+        self.client = client;
+        reply
     }
 
     /// Sends a connect and does not wait for its reply.

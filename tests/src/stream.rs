@@ -5,16 +5,20 @@ use std::path::PathBuf;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::tls::Secured;
+
 /// Where a guest listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Address {
     /// A Unix socket.
     Unix(PathBuf),
     /// `host:port`.
     Tcp(String),
+    /// TLS over TCP.
+    Tls(Secured),
 }
 
-/// TCP or Unix, once it is open.
+/// TCP, TLS or Unix, once it is open.
 pub trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
@@ -31,6 +35,7 @@ impl Address {
         Ok(match self {
             Self::Unix(path) => Box::new(UnixStream::connect(path).await?),
             Self::Tcp(address) => Box::new(TcpStream::connect(address.as_str()).await?),
+            Self::Tls(secured) => Box::new(secured.open().await?),
         })
     }
 }

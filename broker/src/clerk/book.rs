@@ -1,18 +1,14 @@
 //! Carrying out orders: what only reads is answered, what writes goes into one transaction together.
 
-use std::sync::mpsc::SyncSender;
-
-use cloud_channel_handlers::{Preimage, config_module};
-use cloud_channel_protocol::{BayeuxError, ErrorCode, Module, Publication};
+use cloud_channel_handlers::config_module;
+use cloud_channel_protocol::{BayeuxError, ErrorCode};
 
 use super::Desk;
+use super::entry::{Entry, Numbered, Written, verdict, write_entry};
 use super::order::{Admit, Draft, Order, Question, Report};
 use super::refusal::to_bayeux;
-use crate::journal::{
-    Accepted, Admission, ArrivalNo, Contents, Event, Journal, JournalError, Push, Sender, Seq, SeqBlock,
-    Transaction,
-};
-use crate::request::{Asker, Request};
+use super::replay::Look;
+use crate::journal::{Contents, Journal, JournalError, JournalSize, Push, Sender, Seq, SeqBlock, Window};
 
 /// Event numbers reserved at a time: one commit for so many events, so many numbers skipped after a crash.
 const SEQ_BLOCK: u32 = 1_024;
@@ -28,50 +24,17 @@ pub(super) struct Book {
     postponed: Vec<Order>,
 }
 
-/// An event under its number.
-struct Numbered {
-    seq: Seq,
-    publication: Publication,
-    asker: Option<Asker>,
-    keep: bool,
-}
-
-/// Something to write, kept apart from the transaction so that it can be reported, or tried again.
-enum Entry {
-    Push {
-        request: Request,
-        push: Box<Push>,
-    },
-    Event(Numbered),
-    Settle(Seq),
-    Begin {
-        arrival: ArrivalNo,
-        preimage: Box<Preimage>,
-        go: SyncSender<()>,
-    },
-    Finish {
-        arrival: ArrivalNo,
-        module: Module,
-        held: Option<Box<cloud_channel_handlers::Held>>,
-        finish: Numbered,
-    },
-}
-
-/// What a transaction said to an entry; true once it is committed.
-#[derive(Default)]
-struct Written {
-    admission: Option<Admission>,
-    dropped: Vec<Seq>,
-    /// The entry alone was refused; the others stand.
-    refused: Option<JournalError>,
-}
-
 impl Book {
     /// Reserves numbers and reads what is there.
     pub(super) fn open(mut journal: Journal, desk: Desk) -> Result<(Self, Contents), JournalError> {
         let contents = journal.load()?;
         let numbers = reserve(&mut journal)?;
         Ok((Self { journal, desk, numbers, overdue: Vec::new(), postponed: Vec::new() }, contents))
+    }
+
+    /// How much the journal holds; nothing if it cannot be read, which the next order will tell of.
+    pub(super) fn size(&mut self) -> JournalSize {
+        self.journal.size().unwrap_or_default()
     }
 
     /// True if something waits to be written again, without anybody asking.
@@ -86,8 +49,11 @@ impl Book {
     /// a new start can tell.
     pub(super) fn carry_out(&mut self, orders: Vec<Order>) -> Result<Vec<Report>, JournalError> {
         let mut reports = Vec::new();
-        let mut entries = std::mem::take(&mut self.overdue);
+        let mut entries = self.take_overdue();
         let postponed = std::mem::take(&mut self.postponed);
+        if orders.iter().any(|order| matches!(order, Order::Look(look) if look.after.is_none())) {
+            self.retire()?;
+        }
         for order in postponed.into_iter().chain(orders) {
             self.prepare(order, &mut entries, &mut reports);
         }
@@ -120,6 +86,8 @@ impl Book {
             Order::Answer(question) => reports.push(self.answer(*question)),
             Order::Append(draft) => self.append(*draft, entries, reports),
             Order::Settle(seq) => entries.push(Entry::Settle(seq)),
+            // Before anything of this turn is written, and so before any of it is reported.
+            Order::Look(look) => self.look(look, reports),
             Order::Fetch(arrival) => match self.journal.entry(arrival) {
                 Ok(entry) => reports.push(Report::Fetched(Box::new(entry))),
                 Err(error @ (JournalError::Record { .. } | JournalError::NoSuchPush(_))) => {
@@ -159,7 +127,7 @@ impl Book {
 
     /// Asks the module, which may look at the machine, before anything is promised.
     fn check(&self, admit: Admit) -> Result<Entry, Box<Report>> {
-        let Admit { request, sender, payload } = admit;
+        let Admit { request, sender, payload, signed } = admit;
         let checked = config_module(request.module).check(&payload, &*self.desk.system);
         let checked = checked.map_err(|refusal| to_bayeux(&refusal)).and_then(|()| {
             Sender::parse(&sender)
@@ -169,7 +137,6 @@ impl Book {
             Ok(sender) => sender,
             Err(error) => return Err(Box::new(Report::Verdict { request, admitted: Err(error) })),
         };
-        let wall = self.desk.clock.now().wall.as_millis();
         let push = Push {
             module: request.module,
             spelling: request.spelling.clone(),
@@ -178,7 +145,8 @@ impl Book {
             payload: payload.into(),
             generation: request.ext.generation,
             confirm_seconds: request.ext.confirm_seconds,
-            arrived_ms: u64::try_from(wall).unwrap_or(u64::MAX),
+            arrived_ms: self.wall_ms(),
+            signed,
         };
         Ok(Entry::Push { request, push: Box::new(push) })
     }
@@ -204,6 +172,71 @@ impl Book {
         Ok(Numbered { seq, publication, asker, keep })
     }
 
+    /// Finishes to be written again. Others were numbered since, so they get new numbers: numbers rise in the journal,
+    /// and nobody has seen the old ones.
+    fn take_overdue(&mut self) -> Vec<Entry> {
+        let mut entries = std::mem::take(&mut self.overdue);
+        for entry in &mut entries {
+            if let Entry::Finish { finish, .. } = entry
+                && let Some(seq) = self.next_seq()
+            {
+                finish.renumber(seq);
+            }
+        }
+        entries
+    }
+
+    /// Whoever asks for old events is not to get what is too old by now.
+    fn retire(&mut self) -> Result<(), JournalError> {
+        let wall = self.wall_ms();
+        let mut retire = || -> Result<(), JournalError> {
+            let mut transaction = self.journal.begin()?;
+            transaction.at(wall);
+            while transaction.retire_events()? {}
+            transaction.commit()
+        };
+        match retire() {
+            Err(error @ JournalError::Commit { in_doubt: true, .. }) => Err(error),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "cannot let go of old events");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn look(&mut self, look: Box<Look>, reports: &mut Vec<Report>) {
+        let found = self.journal.window().and_then(|window| {
+            if look.after.is_none()
+                && let Err(refusal) = look.judge(window)
+            {
+                return Ok((window, Err(refusal)));
+            }
+            let page =
+                self.journal.page(look.start(), look.limits, |seq, channel| look.covers(seq, channel))?;
+            Ok((window, Ok(page)))
+        });
+        match found {
+            Ok((window, page)) => reports.push(Report::Found { replay: look.replay, window, page }),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "cannot read events for a replay");
+                // What is damaged stays damaged; a disk may come back.
+                if look.after.is_some() && !matches!(error, JournalError::Record { .. }) {
+                    self.postponed.push(Order::Look(look));
+                    return;
+                }
+                let text = "The journal cannot be read, subscribe without a replay, or with -1";
+                let page = Err(BayeuxError::new(ErrorCode::Internal, "", text));
+                let window = Window { forgotten: Seq::from(0), newest: Seq::from(0) };
+                reports.push(Report::Found { replay: look.replay, window, page });
+            }
+        }
+    }
+
+    fn wall_ms(&self) -> u64 {
+        u64::try_from(self.desk.clock.now().wall.as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn next_seq(&mut self) -> Option<Seq> {
         if let Some(seq) = self.numbers.next() {
             return Some(seq);
@@ -219,7 +252,9 @@ impl Book {
 
     /// One transaction. If it fails, nothing of it is there.
     fn write(&mut self, entries: &[Entry]) -> Result<Vec<Written>, JournalError> {
+        let wall = self.wall_ms();
         let mut transaction = self.journal.begin()?;
+        transaction.at(wall);
         let written =
             entries.iter().map(|entry| write_entry(&mut transaction, entry)).collect::<Result<_, _>>()?;
         transaction.commit()?;
@@ -229,7 +264,7 @@ impl Book {
     fn report(&mut self, entry: Entry, written: Written, reports: &mut Vec<Report>) {
         match entry {
             Entry::Push { request, push } => {
-                let admitted = verdict(written.admission, &push);
+                let admitted = verdict(written.admission, &push, &request.asker);
                 reports.push(Report::Verdict { request, admitted });
             }
             Entry::Event(event) => reports.push(event.recorded()),
@@ -274,67 +309,9 @@ impl Book {
     }
 }
 
-impl Numbered {
-    fn recorded(self) -> Report {
-        Report::Recorded { seq: self.seq, publication: self.publication, asker: self.asker }
-    }
-
-    fn event(&self) -> Event {
-        let Publication { channel, data, ext, .. } = self.publication.clone();
-        Event { channel, data, ext, keep: self.keep }
-    }
-}
-
 fn reserve(journal: &mut Journal) -> Result<SeqBlock, JournalError> {
     let mut transaction = journal.begin()?;
     let block = transaction.reserve_seq(SEQ_BLOCK)?;
     transaction.commit()?;
     Ok(block)
-}
-
-fn write_entry(transaction: &mut Transaction<'_>, entry: &Entry) -> Result<Written, JournalError> {
-    let mut written = Written::default();
-    match entry {
-        Entry::Push { push, .. } => written.admission = Some(transaction.accept(push)?),
-        Entry::Event(event) => written.dropped = transaction.append_event(event.seq, &event.event())?,
-        Entry::Settle(seq) => {
-            // Already gone if it was dropped in the meantime.
-            let _was_there = transaction.settle_event(*seq)?;
-        }
-        Entry::Begin { arrival, preimage, .. } => match transaction.started(*arrival, preimage) {
-            Err(error @ (JournalError::TooLarge { .. } | JournalError::NoSuchPush(_))) => {
-                written.refused = Some(error);
-            }
-            outcome => outcome?,
-        },
-        Entry::Finish { arrival, held, finish, .. } => {
-            match transaction.complete(*arrival, held.as_deref(), finish.seq, &finish.event()) {
-                Err(error @ JournalError::TooLarge { .. }) => {
-                    written.refused = Some(error);
-                    written.dropped = transaction.complete(*arrival, None, finish.seq, &finish.event())?;
-                }
-                outcome => written.dropped = outcome?,
-            }
-        }
-    }
-    Ok(written)
-}
-
-fn verdict(admission: Option<Admission>, push: &Push) -> Result<Option<Accepted>, BayeuxError> {
-    match admission {
-        Some(Admission::Accepted(accepted)) => Ok(Some(accepted)),
-        Some(Admission::Pending(_)) => Ok(None),
-        Some(Admission::Conflict) => {
-            let text = "This id was used for another message already, give each message an id of its own";
-            Err(BayeuxError::new(ErrorCode::Conflict, "id", text))
-        }
-        Some(Admission::Stale { given, highest }) => {
-            let text = format!("Stale generation, expected more than {highest}, got {given}");
-            Err(BayeuxError::new(ErrorCode::Conflict, "ext.cloudinit.generation", text))
-        }
-        Some(Admission::Busy) | None => {
-            let text = format!("Too many pushes wait for {}, send it again later", push.module);
-            Err(BayeuxError::busy(&text))
-        }
-    }
 }

@@ -5,9 +5,11 @@
 //! promises is reported only after its commit.
 
 mod book;
+mod entry;
 mod order;
 mod queue;
 mod refusal;
+mod replay;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use book::Book;
 pub(crate) use order::{Admit, Draft, Order, Question, Report};
 pub(crate) use queue::ClerkHandle;
 use queue::OrderQueue;
+pub(crate) use replay::{Look, ReplayId, number_of};
 
 use crate::clock::Clock;
 use crate::happening::{DriverHandle, Happening};
@@ -64,6 +67,7 @@ fn work(desk: Desk, queue: &OrderQueue) -> Result<(), JournalError> {
     let journal = Journal::open(&desk.folder, desk.limits)?;
     let driver = desk.driver.clone();
     let (mut book, contents) = Book::open(journal, desk)?;
+    queue.note_size(book.size());
     if driver.tell_blocking(Happening::Clerk(vec![Report::Opened(Box::new(contents))])).is_err() {
         return Ok(());
     }
@@ -72,6 +76,7 @@ fn work(desk: Desk, queue: &OrderQueue) -> Result<(), JournalError> {
         let patience = book.has_overdue().then_some(RETRY);
         let Some(orders) = queue.take(BATCH, patience) else { return Ok(()) };
         let reports = book.carry_out(orders)?;
+        queue.note_size(book.size());
         if !reports.is_empty() {
             // A driver that has ended hears of nothing more, but what it ordered before is still to be recorded:
             // an event of cloud-init was answered already.

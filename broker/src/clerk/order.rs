@@ -6,7 +6,8 @@ use cloud_channel_handlers::{Held, Preimage};
 use cloud_channel_protocol::{BayeuxError, ChannelName, CloudinitExt, MessageId, Module, Publication};
 use serde_json::value::RawValue;
 
-use crate::journal::{Accepted, ArrivalNo, Contents, Dropped, InboxEntry, Seq};
+use super::replay::{Look, ReplayId};
+use crate::journal::{Accepted, ArrivalNo, Contents, Dropped, InboxEntry, Page, Seq, Window};
 use crate::request::{Asker, Request};
 
 /// An event that has no number yet.
@@ -61,6 +62,8 @@ pub(crate) struct Admit {
     pub(crate) sender: String,
     /// Secret.
     pub(crate) payload: Box<RawValue>,
+    /// True if it carries a signature that was checked.
+    pub(crate) signed: bool,
 }
 
 /// A question about a module.
@@ -83,6 +86,8 @@ pub(crate) enum Order {
     Append(Box<Draft>),
     /// An event was delivered.
     Settle(Seq),
+    /// Read events for a replay.
+    Look(Box<Look>),
     /// Bring a push back with its payload.
     Fetch(ArrivalNo),
     /// A push is about to change the machine: keep the files as they are, then let it go on.
@@ -92,10 +97,12 @@ pub(crate) enum Order {
 }
 
 impl Order {
-    /// True for what follows from a push that was accepted, or an event that was recorded.
+    /// True for what follows from a push that was accepted, an event that was recorded, or a replay that was granted.
     pub(super) fn follows_a_promise(&self) -> bool {
         match self {
             Self::Admit(_) | Self::Answer(_) | Self::Append(_) => false,
+            // A replay has one look at a time.
+            Self::Look(look) => look.after.is_some(),
             Self::Settle(_) | Self::Fetch(_) | Self::Begin { .. } | Self::Finish { .. } => true,
         }
     }
@@ -114,6 +121,9 @@ pub(crate) enum Report {
     Recorded { seq: Seq, publication: Publication, asker: Option<Asker> },
     /// An event could not be kept.
     Unrecorded { publication: Publication, asker: Option<Asker> },
+    /// What a look has found, or why there is nothing to find. All events of the page were reported before, and
+    /// none behind it.
+    Found { replay: ReplayId, window: Window, page: Result<Page, BayeuxError> },
     /// Events had to go to make room.
     Dropped { events: Vec<Seq>, total: Dropped },
     /// A push, as asked for.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use cloud_channel_protocol::BayeuxError;
 
 use super::Order;
+use crate::journal::JournalSize;
+use crate::metrics::Depth;
 
 /// Orders that others' messages cause, at most; what follows from a push already accepted is never refused, and
 /// is bounded by the number of modules and of waiting events.
@@ -15,6 +17,7 @@ const QUEUE: usize = 1_024;
 #[derive(Debug, Default)]
 struct Waiting {
     orders: VecDeque<Order>,
+    depth: Depth,
     closed: bool,
 }
 
@@ -23,6 +26,8 @@ struct Waiting {
 pub(super) struct OrderQueue {
     waiting: Mutex<Waiting>,
     changed: Condvar,
+    /// How much the journal held after the last orders.
+    size: Mutex<JournalSize>,
 }
 
 impl OrderQueue {
@@ -35,6 +40,8 @@ impl OrderQueue {
             return Err(BayeuxError::busy("Too much is waiting to be recorded, send it again later"));
         }
         waiting.orders.push_back(order);
+        let now = waiting.orders.len();
+        waiting.depth.note(now);
         drop(waiting);
         self.changed.notify_one();
         Ok(())
@@ -59,6 +66,11 @@ impl OrderQueue {
         Some(waiting.orders.drain(..count).collect())
     }
 
+    /// Notes how much the journal holds now.
+    pub(super) fn note_size(&self, size: JournalSize) {
+        *self.size.lock().unwrap_or_else(PoisonError::into_inner) = size;
+    }
+
     pub(super) fn close(&self) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.changed.notify_all();
@@ -80,6 +92,17 @@ impl ClerkHandle {
     /// If too many wait already, or the clerk has ended.
     pub(crate) fn order(&self, order: Order) -> Result<(), BayeuxError> {
         self.0.put(order)
+    }
+
+    /// How many orders wait, and waited at most.
+    pub(crate) fn depth(&self) -> Depth {
+        let waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        Depth { now: waiting.orders.len(), ..waiting.depth }
+    }
+
+    /// How much the journal held when the clerk had last carried out orders.
+    pub(crate) fn journal_size(&self) -> JournalSize {
+        *self.0.size.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// No more orders will come; those that wait are still carried out.

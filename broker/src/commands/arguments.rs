@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use cloud_channel_protocol::server::BearerToken;
+use cloud_channel_protocol::server::ReplayFrom;
 use cloud_channel_protocol::{ChannelName, ChannelPattern, Endpoint, InstanceId};
 
-use crate::settings::{LogFormat, Overrides, default_socket};
+use crate::settings::{DialIdentity, DialTlsSettings, LogFormat, Overrides, default_socket};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -36,6 +39,8 @@ pub(super) enum Command {
     Status(StatusArguments),
     #[command(subcommand)]
     Config(ConfigCommand),
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Write a shell's completions to standard output.
     ///
     /// Example: cloud-channel completions bash > /etc/bash_completion.d/cloud-channel
@@ -69,10 +74,12 @@ pub(super) struct RunArguments {
     /// The instance-id; without it cloud-init's files tell.
     #[arg(long, value_name = "ID", value_parser = |text: &str| InstanceId::parse(text))]
     instance_id: Option<InstanceId>,
-    /// Where to listen: ws://HOST:PORT/events, unix:///PATH, vsock://:PORT. Repeatable; replaces the defaults.
+    /// Where to listen: ws://HOST:PORT/events, wss:// for TLS, unix:///PATH, vsock://:PORT. Repeatable; replaces the
+    /// defaults.
     #[arg(long, value_name = "URL", value_parser = |text: &str| Endpoint::parse(text))]
     listen: Vec<Endpoint>,
-    /// Management server to dial: as for --listen, and vsock://events for the host. Repeatable, in order of choice.
+    /// Management server to dial: as for --listen, http:// or https:// for long-polling, vsock://events for the host.
+    /// Repeatable, in order of choice.
     #[arg(long, value_name = "URL", value_parser = |text: &str| Endpoint::parse(text))]
     connect: Vec<Endpoint>,
     /// Read this file instead of /etc/cloud-channel/config.yaml and its conf.d.
@@ -106,14 +113,41 @@ pub(super) struct Target {
     /// The daemon's endpoint; without it, its Unix socket.
     #[arg(long, value_name = "URL", value_parser = |text: &str| Endpoint::parse(text))]
     endpoint: Option<Endpoint>,
+    /// A file with the bearer token to show.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// The daemon's --root, to find its Unix socket.
     #[arg(long, value_name = "DIR", default_value = "/", conflicts_with = "endpoint")]
     root: PathBuf,
+    /// Over TLS: the authorities that judge the endpoint's certificate, PEM; without it, the system's.
+    #[arg(long, value_name = "FILE", requires = "endpoint")]
+    ca: Option<PathBuf>,
+    /// Over TLS: the certificate to show, PEM, with --key.
+    #[arg(long, value_name = "FILE", requires_all = ["endpoint", "key"])]
+    certificate: Option<PathBuf>,
+    /// Over TLS: the private key of --certificate, PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
 }
 
 impl Target {
     pub(super) fn endpoint(&self) -> Endpoint {
         self.endpoint.clone().unwrap_or_else(|| default_socket(&self.root))
+    }
+
+    /// The token to show, if there is one.
+    pub(super) fn token(&self) -> anyhow::Result<Option<BearerToken>> {
+        let Some(path) = &self.token_file else { return Ok(None) };
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        Ok(Some(BearerToken::new(text.trim().to_owned())))
+    }
+
+    /// Whom to trust at the endpoint, and what to show.
+    pub(super) fn tls(&self) -> DialTlsSettings {
+        let pair = self.certificate.clone().zip(self.key.clone());
+        let identity = pair.map(|(certificate, key)| DialIdentity { certificate, key });
+        DialTlsSettings { ca: self.ca.clone(), identity }
     }
 }
 
@@ -148,11 +182,16 @@ pub(super) struct PublishArguments {
 #[command(after_help = "\
 Examples:
   cloud-channel subscribe '/cloudinit/**'
+  cloud-channel subscribe --since all '/cloudinit/**'
   cloud-channel subscribe --format json --count 1 '/cloudinit/i-abc/hotplug/*'")]
 pub(super) struct SubscribeArguments {
     /// Channels or patterns: * for one segment, ** for the rest, as the last segment.
     #[arg(required = true, value_parser = |text: &str| ChannelPattern::parse(text))]
     pub(super) patterns: Vec<ChannelPattern>,
+    /// Print what the daemon has retained first: all of it, or what came after event N (`ext.cloudinit.seq`). When the
+    /// daemon is gone for a while, go on after the last event printed.
+    #[arg(long, value_name = "N|all", value_parser = since)]
+    pub(super) since: Option<ReplayFrom>,
     /// End after so many events.
     #[arg(long, value_name = "N")]
     pub(super) count: Option<u64>,
@@ -161,6 +200,15 @@ pub(super) struct SubscribeArguments {
     pub(super) format: Format,
     #[command(flatten)]
     pub(super) target: Target,
+}
+
+fn since(text: &str) -> Result<ReplayFrom, String> {
+    if text == "all" {
+        return Ok(ReplayFrom::Oldest);
+    }
+    let number =
+        text.parse().map_err(|_| "expected `all`, or the number of the last event known".to_owned())?;
+    Ok(ReplayFrom::After(number))
 }
 
 /// Ask what a module holds and sees on this machine.
@@ -179,6 +227,7 @@ pub(super) struct GetArguments {
 Examples:
   cloud-channel set network network.json
   cloud-channel set network network.json --dry-run
+  cloud-channel set network network.json --generation 7 --sign ops.pem
   cloud-channel set cc_set_passwords - < passwords.json")]
 pub(super) struct SetArguments {
     /// The module: network, cc_set_passwords.
@@ -188,6 +237,15 @@ pub(super) struct SetArguments {
     /// Refuse it if the module has this generation, or a newer one, already.
     #[arg(long, value_name = "N")]
     pub(super) generation: Option<u64>,
+    /// Sign it with this private key (PEM, see `cloud-channel keys`), for guests with management keys.
+    #[arg(long, value_name = "FILE", requires = "generation")]
+    pub(super) sign: Option<PathBuf>,
+    /// What the guest calls the key; without it, the file's name without its ending.
+    #[arg(long, value_name = "NAME", requires = "sign")]
+    pub(super) key_name: Option<String>,
+    /// How long the signature is good.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, requires = "sign")]
+    pub(super) valid_for: u64,
     /// Print what would be done, and do nothing.
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -269,4 +327,28 @@ pub(super) struct ConfigArguments {
     /// The daemon's --config.
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+}
+
+/// Make keys and tokens.
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// Make an Ed25519 key that signs config, and print the line for `management-keys`.
+    ///
+    /// Example: cloud-channel keys generate ops.pem
+    Generate {
+        /// Where to write the private key; its name without the ending names the key.
+        file: PathBuf,
+    },
+    /// Print the line for `management-keys` of a key that is there.
+    Public {
+        /// The private key, PEM.
+        file: PathBuf,
+    },
+    /// Make a bearer token, print it and the line for the token file.
+    ///
+    /// Example: cloud-channel keys token ops
+    Token {
+        /// What rules call it.
+        name: String,
+    },
 }

@@ -1,41 +1,64 @@
 //! A session at a daemon, for one command.
 
+use std::collections::VecDeque;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use cloud_channel_protocol::client::{Client, ClientConfig, ClientOutput};
+use cloud_channel_protocol::server::ReplayFrom;
 use cloud_channel_protocol::{
-    ChannelName, ChannelPattern, CloudinitExt, Endpoint, InstanceId, Limits, MessageId, Publication,
+    ChannelName, ChannelPattern, CloudinitExt, InstanceId, Limits, MessageId, Publication, token_ext,
 };
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 
+use super::arguments::Target;
 use crate::clock::Clock;
 use crate::conversation::Conversation;
 use crate::driver::status::CHANNEL as STATUS_CHANNEL;
-use crate::transport::dial::dial;
+use crate::transport::dial::{Dialler, Line};
 
 /// How long a daemon may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The daemon does not let a subscription stand.
+#[derive(Debug, thiserror::Error)]
+#[error("the daemon refuses the subscription to {pattern}: {error}")]
+pub(super) struct Refusal {
+    pattern: ChannelPattern,
+    error: String,
+}
+
 /// What became of a publish.
 pub(super) type Reply = Result<(), String>;
 
-/// Runs `task` in a session at `endpoint`.
+/// Runs `task` in a session at the daemon.
 pub(super) async fn with_session<T>(
-    endpoint: &Endpoint,
+    target: &Target,
     task: impl AsyncFnOnce(&mut Session<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let limits = Limits::default();
-    let socket = dial(endpoint, &limits).await.context("cannot reach the daemon; does it run there?")?;
-    let clock = Clock::start();
-    let mut client = Client::new(ClientConfig { limits, ..ClientConfig::default() })?;
-    let mut session =
-        Session { conversation: Conversation::begin(&mut client, socket, clock), clock, last: 0 };
-    session.until(|output| matches!(output, ClientOutput::Connected { .. }).then_some(())).await?;
+    let mut client = new_client(target)?;
+    let mut session = Session::open(target, &mut client, Clock::start()).await?;
     let outcome = task(&mut session).await;
     session.leave().await;
     outcome
+}
+
+/// A client for sessions at the daemon. It remembers its subscriptions from one to the next.
+pub(super) fn new_client(target: &Target) -> anyhow::Result<Client> {
+    // In the handshake itself: a token has to go over Unix sockets and vsock too.
+    let handshake_ext = target.token()?.as_ref().map(token_ext);
+    Ok(Client::new(ClientConfig { handshake_ext, replay: true, ..ClientConfig::default() })?)
+}
+
+/// A new line to the daemon.
+async fn dial(target: &Target) -> anyhow::Result<Line> {
+    let (endpoint, limits) = (target.endpoint(), Limits::default());
+    // What the user names on the command line is the user's own affair, whoever owns the files.
+    let anybodys = Some(Path::new("/"));
+    let dialler = Dialler::new(std::slice::from_ref(&endpoint), &target.tls(), anybodys, limits)?;
+    dialler.open(&endpoint).await.context("cannot reach the daemon; does it run there?")
 }
 
 /// An open session.
@@ -43,9 +66,19 @@ pub(super) struct Session<'c> {
     conversation: Conversation<'c>,
     clock: Clock,
     last: u64,
+    /// Events that came before anybody waited for them.
+    early: VecDeque<Publication>,
 }
 
-impl Session<'_> {
+impl<'c> Session<'c> {
+    /// Opens a session, or takes up the client's last one. The clock is the client's in all of them.
+    pub(super) async fn open(target: &Target, client: &'c mut Client, clock: Clock) -> anyhow::Result<Self> {
+        let conversation = Conversation::begin(client, dial(target).await?, clock);
+        let mut session = Self { conversation, clock, last: 0, early: VecDeque::new() };
+        session.until(|output| matches!(output, ClientOutput::Connected { .. }).then_some(())).await?;
+        Ok(session)
+    }
+
     /// An id that this process has not used; the daemon keeps ids apart by session.
     pub(super) fn next_id(&mut self) -> MessageId {
         self.last += 1;
@@ -88,8 +121,18 @@ impl Session<'_> {
         .await
     }
 
-    pub(super) async fn subscribe(&mut self, pattern: &ChannelPattern) -> anyhow::Result<()> {
-        self.conversation.client.subscribe(self.clock.now(), pattern.clone());
+    /// Subscribes, to what the daemon has retained as well if `from` says from where on.
+    pub(super) async fn subscribe(
+        &mut self,
+        pattern: &ChannelPattern,
+        from: Option<ReplayFrom>,
+    ) -> anyhow::Result<()> {
+        let (now, client) = (self.clock.now(), &mut *self.conversation.client);
+        match from {
+            None => client.subscribe(now, pattern.clone()),
+            Some(from) if client.can_replay() => client.subscribe_from(now, pattern.clone(), from),
+            Some(_) => bail!("the daemon replays no events, `replay` is not among its `extensions`"),
+        }
         let refusal = self
             .until(|output| match output {
                 ClientOutput::Subscribed(of) if of == pattern => Some(None),
@@ -101,15 +144,23 @@ impl Session<'_> {
             .await?;
         match refusal {
             None => Ok(()),
-            Some(error) => bail!("the daemon refuses the subscription to {pattern}: {error}"),
+            Some(error) => Err(Refusal { pattern: pattern.clone(), error }.into()),
         }
     }
 
     /// The next event, however long it takes.
     pub(super) async fn next_event(&mut self) -> anyhow::Result<Publication> {
+        if let Some(event) = self.early.pop_front() {
+            return Ok(event);
+        }
         loop {
-            if let Some(ClientOutput::Event(event)) = self.step().await? {
-                return Ok(event);
+            match self.step().await? {
+                Some(ClientOutput::Event(event)) => return Ok(event),
+                // Asked for anew in a new session.
+                Some(ClientOutput::SubscribeRefused { pattern, error }) => {
+                    return Err(Refusal { pattern, error }.into());
+                }
+                _ => {}
             }
         }
     }
@@ -137,6 +188,9 @@ impl Session<'_> {
             if let Some(found) = output.as_ref().and_then(&mut wanted) {
                 return Ok(found);
             }
+            if let Some(ClientOutput::Event(event)) = output {
+                self.early.push_back(event);
+            }
         }
     }
 
@@ -153,11 +207,21 @@ impl Session<'_> {
         }
     }
 
-    /// Says good-bye; the work is done, so whether it is heard does not matter.
-    async fn leave(mut self) {
-        self.conversation.client.disconnect(self.clock.now());
-        while let Ok(Some(_)) = self.conversation.next_output().await {}
+    /// Lets go of a line that is lost. Gives the events that had come over it.
+    pub(super) async fn give_up(mut self) -> Vec<Publication> {
+        let mut events: Vec<Publication> = self.early.drain(..).collect();
+        while let Some(output) = self.conversation.client.poll_output() {
+            if let ClientOutput::Event(event) = output {
+                events.push(event);
+            }
+        }
         self.conversation.end().await;
+        events
+    }
+
+    /// Says good-bye; the work is done, so whether it is heard does not matter.
+    pub(super) async fn leave(self) {
+        self.conversation.leave().await;
     }
 }
 

@@ -12,18 +12,21 @@ pub(super) fn run(command: ConfigCommand) -> ExitCode {
         ConfigCommand::Show(arguments) => (arguments, true),
     };
     let ConfigArguments { root, config } = arguments;
-    match Settings::load(Overrides { root, config, ..Overrides::default() }) {
-        Ok(settings) if show => match print(settings.origins.to_string().as_bytes()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                complain(&format!("cannot print: {error:#}"));
-                ExitCode::from(FAILED)
-            }
-        },
-        Ok(_) => ExitCode::SUCCESS,
+    let loaded = Settings::load(Overrides { root, config, ..Overrides::default() })
+        .and_then(|settings| Ok((settings.warnings()?, settings)));
+    let (warnings, settings) = match loaded {
+        Ok(loaded) => loaded,
         Err(error) => {
             complain(&crate::link::error_chain(&error));
-            ExitCode::from(CONFIGURATION)
+            return ExitCode::from(CONFIGURATION);
         }
+    };
+    for warning in warnings {
+        complain(&format!("warning: {warning}"));
     }
+    if show && let Err(error) = print(settings.origins.to_string().as_bytes()) {
+        complain(&format!("cannot print: {error:#}"));
+        return ExitCode::from(FAILED);
+    }
+    ExitCode::SUCCESS
 }

@@ -10,7 +10,7 @@ use super::{OK, print_line, refused};
 
 pub(super) async fn run(arguments: GetArguments) -> anyhow::Result<u8> {
     let module = Topic::step_name(&arguments.module).context("a module's name has no such characters")?;
-    with_session(&arguments.target.endpoint(), async |session| {
+    with_session(&arguments.target, async |session| {
         let channel = Topic::Config(Verb::Get, module).channel(&session.instance().await?);
         match session.ask(channel, RawValue::from_string("{}".to_owned())?, None).await? {
             Ok(answer) => {

@@ -22,7 +22,7 @@ const UDEV_ATTRS: [(&str, &str); 8] = [
 
 pub(super) async fn run(arguments: HotplugArguments) -> anyhow::Result<u8> {
     let (subsystem, data) = describe(&arguments)?;
-    let reply = with_session(&arguments.target.endpoint(), async |session| {
+    let reply = with_session(&arguments.target, async |session| {
         let channel = Topic::Hotplug(subsystem).channel(&session.instance().await?);
         let id = Some(session.next_id());
         let data = serde_json::value::to_raw_value(&data)?;

@@ -5,6 +5,7 @@ mod client;
 mod config;
 mod get;
 mod hotplug;
+mod keys;
 mod publish;
 mod set;
 mod status;
@@ -38,6 +39,7 @@ pub fn execute(arguments: Arguments) -> ExitCode {
         Command::Hotplug(hotplug) => block_on(hotplug::run(hotplug)),
         Command::Status(status) => block_on(status::run(status)),
         Command::Config(config) => return config::run(config),
+        Command::Keys(keys) => keys::run(keys),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "cloud-channel", &mut text);
@@ -67,7 +69,7 @@ fn run_daemon(overrides: crate::settings::Overrides) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&crate::link::error_chain(&error));
-            let configuration = matches!(error, crate::daemon::RunError::DevExposed { .. });
+            let configuration = error.is_configuration();
             ExitCode::from(if configuration { CONFIGURATION } else { FAILED })
         }
     }

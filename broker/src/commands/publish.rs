@@ -8,7 +8,7 @@ use super::{OK, refused};
 
 pub(super) async fn run(arguments: PublishArguments) -> anyhow::Result<u8> {
     let data = read_json(&arguments.data, "the data")?;
-    let reply = with_session(&arguments.target.endpoint(), async |session| {
+    let reply = with_session(&arguments.target, async |session| {
         let id = Some(session.next_id());
         session.publish(&Publication { channel: arguments.channel, id, data, ext: None }).await
     })

@@ -3,12 +3,13 @@
 use anyhow::Context;
 use cloud_channel_protocol::{
     ChannelPattern, CloudinitExt, EventResult, EventType, MessageId, Publication, ReportingEvent, Stage,
-    Topic, Verb,
+    Topic, Verb, signing,
 };
 
 use super::arguments::SetArguments;
 use super::client::{Session, read_json, with_session};
 use super::{FAILED, OK, print_line, refused};
+use crate::clock::Clock;
 
 pub(super) async fn run(arguments: SetArguments) -> anyhow::Result<u8> {
     let module = Topic::step_name(&arguments.module).context("a module's name has no such characters")?;
@@ -22,11 +23,20 @@ pub(super) async fn run(arguments: SetArguments) -> anyhow::Result<u8> {
         dry_run: arguments.dry_run,
         ..CloudinitExt::default()
     };
-    with_session(&arguments.target.endpoint(), async |session| {
+    let key = arguments.sign.as_deref().map(|file| super::keys::read(file, arguments.key_name.as_deref()));
+    let key = key.transpose()?;
+    with_session(&arguments.target, async |session| {
         let instance = session.instance().await?;
         let channel = Topic::Config(Verb::Set, module.clone()).channel(&instance);
+        let ext = match &key {
+            Some(key) => {
+                let expires = Clock::start().now().wall.as_secs().saturating_add(arguments.valid_for);
+                signing::sign(key, &channel, &data, &ext, expires)?
+            }
+            None => ext.to_ext(),
+        };
         if arguments.dry_run {
-            return match session.ask(channel, data, Some(ext.to_ext())).await? {
+            return match session.ask(channel, data, Some(ext)).await? {
                 Ok(plan) => {
                     let value: serde_json::Value = serde_json::from_str(plan.get())?;
                     print_line(&serde_json::to_string_pretty(&value)?)?;
@@ -36,9 +46,9 @@ pub(super) async fn run(arguments: SetArguments) -> anyhow::Result<u8> {
             };
         }
         let results = Topic::StageStep(Stage::ModulesConfig, module).channel(&instance);
-        session.subscribe(&ChannelPattern::Exact(results)).await?;
+        session.subscribe(&ChannelPattern::Exact(results), None).await?;
         let id = session.next_id();
-        let push = Publication { channel, id: Some(id.clone()), data, ext: Some(ext.to_ext()) };
+        let push = Publication { channel, id: Some(id.clone()), data, ext: Some(ext) };
         match session.publish(&push).await? {
             Err(error) => Ok(refused(&error)),
             Ok(()) if arguments.no_wait => Ok(OK),

@@ -41,6 +41,7 @@ impl Driver {
     /// An event is durable: now it may be seen.
     pub(super) fn recorded(&mut self, seq: Seq, publication: Publication, asker: Option<Asker>) {
         self.counters.events += 1;
+        self.replays.recorded(seq);
         let receipt = self.parts.link.is_none().then_some(seq.get());
         self.input(Input::Publish { publication: &publication, receipt });
         self.outbox.insert(seq.get(), publication);
@@ -54,6 +55,7 @@ impl Driver {
         self.counters.events += 1;
         self.counters.lost += 1;
         self.input(Input::Publish { publication, receipt: None });
+        self.tell_replaying(publication);
         if let Some(asker) = asker {
             self.accept(&asker);
         }
@@ -70,11 +72,6 @@ impl Driver {
             finish = total.finish,
             "events dropped"
         );
-    }
-
-    /// A subscriber has an event: without a link, that settles it.
-    pub(super) fn receipt(&mut self, seq: u64) {
-        self.settle(seq);
     }
 
     pub(super) fn settle(&mut self, seq: u64) {
@@ -95,6 +92,7 @@ impl Driver {
         added: &[ChannelPattern],
         had: &[ChannelPattern],
     ) {
+        self.replays.subscribed(client, added);
         if self.parts.link.is_some() {
             return;
         }

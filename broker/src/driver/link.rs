@@ -9,6 +9,7 @@ use cloud_channel_protocol::{
 };
 
 use super::Driver;
+use super::allowance::Allowance;
 use crate::clerk::{Order, Question};
 use crate::ids::random_u64;
 use crate::link::{LinkOrder, LinkReport};
@@ -35,6 +36,8 @@ pub(super) struct LinkState {
     answers: u64,
     /// Answers whose reply is awaited.
     answers_open: usize,
+    /// Questions that may still be asked.
+    questions: Allowance,
 }
 
 impl LinkState {
@@ -48,6 +51,7 @@ impl Driver {
         match report {
             LinkReport::Up { endpoint, resumed } => {
                 tracing::info!(%endpoint, resumed, "link up");
+                self.counters.link_ups += 1;
                 let session = if resumed { self.link.session } else { random_u64() };
                 self.link = LinkState { up: true, detail: endpoint, session, ..LinkState::default() };
             }
@@ -88,8 +92,12 @@ impl Driver {
                     self.refuse_link(&spelling, id, &error);
                 }
             }
-            // Our own answers come back to us, being subscribed; they name their cause and questions do not.
-            Topic::Config(Verb::Get, _) if ext.cause.is_some() => {}
+            // Our own answers come back to us, being subscribed.
+            Topic::Config(Verb::Get, _) if ext.answer => {}
+            // A server that strips our mark would have us answer ourselves without end.
+            Topic::Config(Verb::Get, _) if !self.link.questions.take_one(self.now.uptime) => {
+                tracing::warn!("too many questions over the link, this one is passed over");
+            }
             Topic::Config(Verb::Get, spelling) => {
                 self.link.unsettled += 1;
                 let asked = Request::read(Asker::Link, spelling.clone(), &publication).and_then(|request| {
@@ -103,7 +111,10 @@ impl Driver {
             // What has a number is our own event, come back.
             _ if ext.seq.is_some() => {}
             // The host's own word on hardware, for those who follow it here.
-            _ => self.input(Input::Publish { publication: &publication, receipt: None }),
+            _ => {
+                self.input(Input::Publish { publication: &publication, receipt: None });
+                self.tell_replaying(&publication);
+            }
         }
     }
 

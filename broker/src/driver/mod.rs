@@ -10,22 +10,27 @@
 //! ```
 //!
 //! This file is the loop and the dispatch; `offers` decides about publishes, `events` sends ours out, `pushes`
-//! runs accepted pushes in order, `link` minds the dialled side, `status` tells how things are.
+//! runs accepted pushes in order, `replays` reads what was before, `link` minds the dialled side, `status` tells how things are.
 
+mod allowance;
 mod events;
 mod link;
 mod offers;
 mod pushes;
+mod replays;
+mod sessions;
 pub(crate) mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cloud_channel_handlers::System;
+use cloud_channel_protocol::server::extensions::Extension;
 use cloud_channel_protocol::server::{
     CloseReason, Input, LocalId, LocalSession, Output, Server, ServerConfig,
 };
-use cloud_channel_protocol::{ChannelPattern, InstanceId};
+use cloud_channel_protocol::signing::ManagementKey;
+use cloud_channel_protocol::{ChannelPattern, InstanceId, Now};
 
 use crate::clerk::{ClerkHandle, Report};
 use crate::clock::Clock;
@@ -36,10 +41,11 @@ use crate::ids::RandomIds;
 use crate::link::LinkHandle;
 use crate::policy::PeerPolicy;
 use crate::shutdown::Watchdog;
-use crate::transport::registry::{ConnectionRegistry, Outgoing};
+use crate::transport::registry::ConnectionRegistry;
+use crate::transport::websocket::Sent;
 
-/// Happenings taken in before their outputs go out, so that many small ones share frames.
-const BATCH: usize = 128;
+/// Happenings taken in before their outputs go out, so that many small ones share frames: as many as there can be.
+const BATCH: usize = crate::happening::QUEUE;
 /// How long streams may take to close at the end; their sessions' events are in the journal.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// The guest's one local session: it is asked about everything below `/cloudinit/`.
@@ -50,6 +56,9 @@ pub(crate) struct Parts {
     pub(crate) instance: InstanceId,
     pub(crate) server: ServerConfig,
     pub(crate) policy: PeerPolicy,
+    pub(crate) extensions: Vec<Box<dyn Extension>>,
+    /// Whose signature config has to carry; without any it needs none.
+    pub(crate) management_keys: Vec<ManagementKey>,
     pub(crate) registry: Arc<ConnectionRegistry>,
     pub(crate) clerk: ClerkHandle,
     pub(crate) link: Option<LinkHandle>,
@@ -69,6 +78,8 @@ pub(crate) struct Driver {
     outbox: Outbox,
     pushes: pushes::Pushes,
     link: link::LinkState,
+    sessions: sessions::Sessions,
+    replays: replays::Replays,
     counters: status::Counters,
     /// Events from before the journal was open.
     early: Vec<crate::clerk::Draft>,
@@ -78,14 +89,21 @@ pub(crate) struct Driver {
     close_by: Duration,
     /// True while nobody is connected and nothing is at work.
     resting: bool,
+    /// How many times outputs have gone out.
+    turn: u64,
+    /// When this turn's happenings were taken in: the clock is read once for all of them.
+    now: Now,
 }
 
 impl Driver {
-    pub(crate) fn new(parts: Parts) -> Self {
-        let policy = Box::new(parts.policy);
+    pub(crate) fn new(mut parts: Parts) -> Self {
+        let policy = Box::new(parts.policy.clone());
         let mut server = Server::new(parts.server.clone(), policy, Box::new(RandomIds));
         let accepts = ["/cloudinit/**", status::CHANNEL]
             .map(|text| ChannelPattern::parse(text).expect("a constant is a pattern"));
+        for extension in std::mem::take(&mut parts.extensions) {
+            server.extend(extension);
+        }
         server.attach(LocalSession { id: GUEST, accepts: accepts.to_vec(), subscribes: Vec::new() });
         Self {
             server,
@@ -93,12 +111,16 @@ impl Driver {
             outbox: Outbox::default(),
             pushes: pushes::Pushes::default(),
             link: link::LinkState::default(),
+            sessions: sessions::Sessions::default(),
+            replays: replays::Replays::default(),
             counters: status::Counters::default(),
             early: Vec::new(),
             ready: false,
             stopping: false,
             close_by: Duration::MAX,
             resting: false,
+            turn: 0,
+            now: parts.clock.now(),
             parts,
         }
     }
@@ -113,20 +135,24 @@ impl Driver {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
+            let first = tokio::select! {
                 happening = happenings.next() => match happening {
-                    Some(happening) => self.take(happening),
+                    Some(happening) => Some(happening),
                     None => return,
                 },
-                () = due => {}
+                () = due => None,
+            };
+            self.now = self.parts.clock.now();
+            if let Some(happening) = first {
+                self.counters.happenings.note(happenings.len() + 1);
+                self.take(happening);
             }
             for _ in 1..BATCH {
                 let Some(happening) = happenings.try_next() else { break };
                 self.take(happening);
             }
-            let now = self.parts.clock.now();
-            self.server.handle_timeout(now);
-            self.parts.watchdog.feed(now.uptime);
+            self.server.handle_timeout(self.now);
+            self.parts.watchdog.feed(self.now.uptime);
             self.pump();
             if self.stopping && self.is_idle() {
                 return;
@@ -164,15 +190,21 @@ impl Driver {
         match happening {
             // Newcomers would keep us from ending.
             Happening::Opened { connection, .. } if self.stopping => {
-                self.parts.registry.put(connection, Outgoing::Close(CloseReason::GoingAway));
+                self.parts.registry.close(connection, CloseReason::GoingAway);
             }
             Happening::Opened { connection, peer, carrier } => {
-                self.input(Input::Opened { connection, peer, carrier });
+                self.input(Input::Opened { connection, peer: *peer, carrier });
             }
-            Happening::Received { connection, bytes } => {
-                self.input(Input::Received { connection, bytes: &bytes });
+            Happening::Received { connection, messages } => {
+                for bytes in messages.iter() {
+                    self.input(Input::Received { connection, bytes });
+                }
             }
             Happening::Writable { connection } => self.input(Input::Writable { connection }),
+            Happening::Answered { connection } => {
+                self.input(Input::Writable { connection });
+                self.input(Input::Closed { connection });
+            }
             Happening::Closed { connection } => self.input(Input::Closed { connection }),
             Happening::Reported(event) => self.reported(*event),
             Happening::Clerk(reports) => {
@@ -184,6 +216,7 @@ impl Driver {
             }
             Happening::Job(report) => self.job_report(*report),
             Happening::Link(report) => self.link_report(report),
+            Happening::Figures(reader) => self.tell_figures(*reader),
             Happening::Stop => self.stop(),
         }
     }
@@ -195,6 +228,7 @@ impl Driver {
             Report::Answer { request, answer } => self.answer(&request, answer),
             Report::Recorded { seq, publication, asker } => self.recorded(seq, publication, asker),
             Report::Unrecorded { publication, asker } => self.unrecorded(&publication, asker),
+            Report::Found { replay, window, page } => self.found(replay, window, page),
             Report::Dropped { events, total } => self.events_dropped(&events, total),
             Report::Fetched(entry) => self.fetched(*entry),
             Report::Unreadable { arrival } => self.unreadable(arrival),
@@ -203,33 +237,43 @@ impl Driver {
     }
 
     fn input(&mut self, input: Input<'_>) {
-        let now = self.parts.clock.now();
-        self.server.handle(now, input);
+        self.server.handle(self.now, input);
     }
 
-    /// Carries out what the server has decided, until it wants nothing more.
+    /// Carries out what the server has decided, until it wants nothing more. What a stream takes at once is written
+    /// from here. That ends, as queues do: nothing is read meanwhile.
     fn pump(&mut self) {
+        self.turn += 1;
         while let Some(output) = self.server.poll_output() {
             match output {
-                Output::Transmit { connection, batch, .. } => {
-                    self.parts.registry.put(connection, Outgoing::Frame(batch));
+                Output::Transmit { connection, batch, understood } => {
+                    let sent = self.parts.registry.transmit(connection, batch, understood, self.turn);
+                    if sent == Sent::Whole {
+                        self.input(Input::Writable { connection });
+                    }
                 }
-                Output::Close { connection, reason } => {
-                    self.parts.registry.put(connection, Outgoing::Close(reason));
+                Output::Close { connection, reason } => self.parts.registry.close(connection, reason),
+                Output::Offer { offer, sender, publication, .. } => {
+                    let _session = self.sessions.span(sender.client).entered();
+                    self.offered(offer, sender, publication);
                 }
-                Output::Offer { offer, sender, publication, .. } => self.offered(offer, sender, publication),
                 Output::Receipt(seq) => self.receipt(seq),
                 Output::Subscribed { client, principal, added, had } => {
                     self.subscribed(client, &principal, &added, &had);
                 }
-                Output::SessionBegun { client, principal, connection } => {
-                    tracing::info!(%client, %principal, %connection, "session begun");
+                Output::SessionBegun { client, principal, connection, address } => {
+                    self.sessions.begun(client, &principal, connection, &address);
                 }
-                Output::SessionEnded { client, reason } => tracing::info!(%client, ?reason, "session ended"),
+                Output::SessionEnded { client, reason } => {
+                    self.sessions.ended(client, reason);
+                    self.replays.session_ended(client);
+                }
+                Output::Replay { offer, client, wanted } => self.replay(offer, client, wanted),
                 // The guest's local session subscribes to nothing.
                 Output::Deliver { .. } => {}
             }
         }
+        self.mind_lost_pages();
         self.pump_link();
     }
 

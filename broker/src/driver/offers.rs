@@ -2,8 +2,9 @@
 
 use cloud_channel_protocol::server::{Input, OfferId, Sender};
 use cloud_channel_protocol::{
-    BayeuxError, ErrorCode, InstanceId, ModuleName, Place, Publication, Topic, Verb,
+    BayeuxError, ErrorCode, InstanceId, ModuleName, Place, Publication, Topic, Verb, signing,
 };
+use tracing::Span;
 
 use super::{Driver, status};
 use crate::clerk::{Admit, Draft, Order, Question};
@@ -64,13 +65,18 @@ impl Driver {
         publication: Publication,
     ) -> Result<(), BayeuxError> {
         let request = Request::read(asker, spelling, &publication)?;
+        let keys = &self.parts.management_keys;
+        if !keys.is_empty() {
+            signing::check(keys, &publication, self.parts.clock.now().wall.as_secs())?;
+        }
+        let signed = !keys.is_empty();
         if request.ext.dry_run {
             return self.ask_clerk(request, Some(publication.data));
         }
         if self.stopping {
             return Err(BayeuxError::busy("The daemon is ending, send it again later"));
         }
-        let admit = Admit { request, sender: scope.to_owned(), payload: publication.data };
+        let admit = Admit { request, sender: scope.to_owned(), payload: publication.data, signed };
         self.parts.clerk.order(Order::Admit(Box::new(admit)))
     }
 
@@ -89,10 +95,21 @@ impl Driver {
 
     /// Tells the sender of a message that it is not taken.
     pub(super) fn refuse(&mut self, asker: &Asker, error: &BayeuxError) {
-        self.counters.refused += 1;
+        let _session = self.span_of(asker).entered();
         tracing::info!(code = ?error.code(), "message refused");
-        if let Asker::Offer { offer, .. } = asker {
-            self.input(Input::Settled { offer: *offer, verdict: Err(error.clone()) });
+        match asker {
+            Asker::Offer { offer, .. } => {
+                self.input(Input::Settled { offer: *offer, verdict: Err(error.clone()) });
+            }
+            Asker::Link => self.counters.refused_of_link += 1,
+        }
+    }
+
+    /// What the log tells of an asker's message stands in the span of its session.
+    pub(super) fn span_of(&self, asker: &Asker) -> Span {
+        match asker {
+            Asker::Offer { client, .. } => self.sessions.span(*client),
+            Asker::Link => Span::none(),
         }
     }
 

@@ -8,11 +8,13 @@ use cloud_channel_protocol::{
     BayeuxError, CloudinitExt, EventResult, EventType, MessageId, Module, ModuleName, Publication,
     ReportingEvent, Stage, Topic, Verb,
 };
+use tracing::Span;
 
 use super::Driver;
 use crate::clerk::{Draft, Order};
 use crate::job::{Ending, Job, JobReport};
 use crate::journal::{Accepted, ArrivalNo, Contents, InboxEntry};
+use crate::metrics::{ChangeFigures, Results};
 use crate::request::{Asker, Request};
 
 /// What waits and what is at work.
@@ -27,8 +29,10 @@ struct Lane {
     held: Held,
     backlog: VecDeque<Accepted>,
     running: Option<Accepted>,
-    /// Finished pushes, for status.
-    results: HashMap<&'static str, u64>,
+    /// Of what is at work.
+    span: Option<Span>,
+    /// Finished pushes.
+    results: Results,
 }
 
 impl Pushes {
@@ -40,24 +44,47 @@ impl Pushes {
         self.lanes.values().any(|lane| lane.running.is_some())
     }
 
-    /// For status: waiting, at work, and results of each module.
-    pub(super) fn describe(&self) -> serde_json::Value {
-        let lanes = Module::all().filter_map(|module| self.lanes.get(&module).map(|lane| (module, lane)));
-        lanes
-            .map(|(module, lane)| {
-                let shape = serde_json::json!({
-                    "waiting": lane.backlog.len(),
-                    "at_work": usize::from(lane.running.is_some()),
-                    "results": lane.results,
-                });
-                (module.canonical().to_owned(), shape)
-            })
-            .collect()
+    /// Of each module that there is.
+    pub(super) fn figures(&self) -> Vec<ChangeFigures> {
+        let figures = |module| {
+            let lane = self.lanes.get(&module);
+            ChangeFigures {
+                module,
+                waiting: lane.map_or(0, |lane| lane.backlog.len()),
+                at_work: lane.is_some_and(|lane| lane.running.is_some()),
+                results: lane.map_or_else(Results::default, |lane| lane.results),
+            }
+        };
+        Module::all().map(figures).collect()
+    }
+
+    /// The span of the change at work.
+    fn span(&self, module: Module) -> Span {
+        self.lanes.get(&module).and_then(|lane| lane.span.clone()).unwrap_or_else(Span::none)
     }
 
     fn lane(&mut self, module: Module) -> &mut Lane {
         self.lanes.entry(module).or_default()
     }
+}
+
+impl Lane {
+    /// Nothing is at work any more.
+    fn rest(&mut self) {
+        self.running = None;
+        self.span = None;
+    }
+}
+
+/// What the log tells of a change stands in its span, from its turn until its result is recorded.
+fn change_span(accepted: &Accepted) -> Span {
+    tracing::info_span!(
+        "change",
+        module = %accepted.module,
+        request = accepted.cause.as_ref().map(MessageId::json),
+        generation = accepted.generation,
+        result = tracing::field::Empty,
+    )
 }
 
 impl Driver {
@@ -100,6 +127,7 @@ impl Driver {
             Ok(accepted) => {
                 self.accept(&request.asker);
                 if let Some(accepted) = accepted {
+                    let _session = self.span_of(&request.asker).entered();
                     tracing::info!(module = %accepted.module, arrival = %accepted.arrival, "push accepted");
                     self.pushes.lane(accepted.module).backlog.push_back(accepted);
                     self.start_next(request.module);
@@ -139,10 +167,11 @@ impl Driver {
         }
         let Some(next) = lane.backlog.pop_front() else { return };
         let arrival = next.arrival;
+        lane.span = Some(change_span(&next));
         lane.running = Some(next);
         if let Err(error) = self.parts.clerk.order(Order::Fetch(arrival)) {
             tracing::warn!(%arrival, %error, "a push has to wait for the next start");
-            self.pushes.lane(module).running = None;
+            self.pushes.lane(module).rest();
         }
     }
 
@@ -150,7 +179,9 @@ impl Driver {
     pub(super) fn fetched(&mut self, entry: InboxEntry) {
         let (module, arrival) = (entry.accepted.module, entry.accepted.arrival);
         let held = self.pushes.held(module);
-        let job = Job { entry, held, system: self.parts.system.clone(), driver: self.parts.handle.clone() };
+        let span = self.pushes.span(module);
+        let (system, driver) = (self.parts.system.clone(), self.parts.handle.clone());
+        let job = Job { entry, held, system, driver, span };
         if let Err(error) = job.start() {
             let text = format!("no thread could be started ({error}), so nothing was changed");
             self.ended(module, arrival, Ending::failed(text));
@@ -191,6 +222,7 @@ impl Driver {
     }
 
     fn ended(&mut self, module: Module, arrival: ArrivalNo, ending: Ending) {
+        let span = self.pushes.span(module).entered();
         let lane = self.pushes.lane(module);
         let Some(accepted) = lane.running.clone() else { return };
         let name = module.event_name();
@@ -199,12 +231,13 @@ impl Driver {
             EventResult::Warn => ("ran with warnings", "warn"),
             EventResult::Fail => ("failed", "fail"),
         };
-        *lane.results.entry(result).or_default() += 1;
+        lane.results.count(ending.result, ending.took);
+        span.record("result", result);
         let text = match ending.text.as_str() {
             "done" => format!("{name} {verb}"),
             text => format!("{name} {verb}: {text}"),
         };
-        tracing::info!(%module, %arrival, result, took_ms = ending.took.as_millis(), "push finished");
+        tracing::info!(%arrival, result, took_ms = ending.took.as_millis(), "push finished");
         let event = self.event(name, EventType::Finish, text);
         // Four digits, as cloud-init writes them.
         let duration = (ending.took.as_secs_f64() * 1e4).round() / 1e4;
@@ -214,14 +247,14 @@ impl Driver {
         let order = Order::Finish { arrival, module, held, finish: Box::new(finish) };
         if let Err(error) = self.parts.clerk.order(order) {
             tracing::error!(%arrival, %error, "a result cannot be recorded: the push runs again after the next start");
-            self.pushes.lane(module).running = None;
+            self.pushes.lane(module).rest();
         }
     }
 
     /// A push and its result are durable: the next may come.
     pub(super) fn push_recorded(&mut self, module: Module, held: Option<Held>) {
         let lane = self.pushes.lane(module);
-        lane.running = None;
+        lane.rest();
         if let Some(held) = held {
             lane.held = held;
         }
@@ -242,7 +275,8 @@ impl Driver {
         };
         self.accept(&request.asker);
         let topic = Topic::Config(Verb::Get, request.spelling.clone());
-        let ext = CloudinitExt { cause: request.id.clone(), ..CloudinitExt::default() };
+        let answer = request.asker == Asker::Link;
+        let ext = CloudinitExt { cause: request.id.clone(), answer, ..CloudinitExt::default() };
         let publication = Publication {
             channel: topic.channel(&self.parts.instance),
             id: None,

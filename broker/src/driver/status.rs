@@ -1,10 +1,13 @@
-//! How things are, for `cloud-channel status`: asked on a service channel, answered to the asker.
+//! How things are: for `cloud-channel status`, which asks on a service channel and is answered alone, and in figures
+//! for whoever measures.
 
-use cloud_channel_protocol::server::Input;
-use cloud_channel_protocol::{BayeuxError, ChannelName, CloudinitExt, MessageId, Publication};
+use cloud_channel_protocol::server::{Input, Peer, SecurityPolicy};
+use cloud_channel_protocol::{BayeuxError, ChannelName, CloudinitExt, ErrorCode, MessageId, Publication};
+use serde_json::{Map, Value, json};
 
 use super::Driver;
 use crate::journal::Dropped;
+use crate::metrics::{Depth, EventFigures, LinkFigures, ProcessFigures, Reader, Snapshot};
 use crate::request::Asker;
 
 /// Where to ask.
@@ -19,10 +22,14 @@ pub(super) struct Counters {
     pub(super) lost: u64,
     /// Events dropped from a full journal, over its whole life.
     pub(super) dropped: Dropped,
-    /// Messages that were not taken.
-    pub(super) refused: u64,
+    /// Messages of the dialled side that were not taken; what sessions are refused, the server counts.
+    pub(super) refused_of_link: u64,
     /// Events that the management server did not take.
     pub(super) refused_by_link: u64,
+    /// How often the link has come up.
+    pub(super) link_ups: u64,
+    /// What has waited for the driver.
+    pub(super) happenings: Depth,
 }
 
 impl Driver {
@@ -34,7 +41,7 @@ impl Driver {
         self.accept(&asker);
         let ext = CloudinitExt { cause: id.cloned(), ..CloudinitExt::default() };
         let publication = Publication {
-            channel: ChannelName::parse(CHANNEL).expect("a constant is a channel"),
+            channel: channel(),
             id: None,
             data: serde_json::value::to_raw_value(&status).expect("a JSON value serialises"),
             ext: Some(ext.to_ext()),
@@ -43,35 +50,160 @@ impl Driver {
         Ok(())
     }
 
-    fn status(&self) -> serde_json::Value {
-        let stats = self.server.stats();
-        serde_json::json!({
+    /// Answers whoever wants the figures, if they are for them.
+    pub(super) fn tell_figures(&self, reader: Reader) {
+        let allowed = reader.peer.as_ref().map_or(Ok(()), |peer| self.may_read(peer));
+        // A reader that has hung up wants nothing more.
+        let _hung_up = reader.answer.send(allowed.map(|()| Box::new(self.snapshot())));
+    }
+
+    /// Figures are for whom the status is.
+    fn may_read(&self, peer: &Peer) -> Result<(), BayeuxError> {
+        let principal = self.parts.policy.admit_unconnected(peer)?;
+        if self.parts.policy.may_publish(&principal, &channel()) {
+            return Ok(());
+        }
+        let text = "the rules of `authority` do not let this peer `get` the daemon's status";
+        Err(BayeuxError::new(ErrorCode::Forbidden, "", text))
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let now = self.parts.clock.now();
+        Snapshot {
+            ready: self.ready,
+            uptime: now.uptime,
+            wall: now.wall,
+            server: self.server.stats(),
+            happenings: self.counters.happenings,
+            orders: self.parts.clerk.depth(),
+            events: EventFigures {
+                sent: self.counters.events,
+                waiting: self.outbox.len(),
+                lost: self.counters.lost,
+                dropped: self.counters.dropped,
+            },
+            changes: self.pushes.figures(),
+            link: self.parts.link.as_ref().map(|_| LinkFigures {
+                up: !self.link.is_down(),
+                ups: self.counters.link_ups,
+                in_flight: self.outbox.in_flight(),
+                refused_events: self.counters.refused_by_link,
+                refused_messages: self.counters.refused_of_link,
+            }),
+            journal: self.parts.clerk.journal_size(),
+        }
+    }
+
+    fn status(&self) -> Value {
+        let snapshot = self.snapshot();
+        let mut status = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "instance": self.parts.instance.as_str(),
-            "ready": self.ready,
-            "uptime_seconds": self.parts.clock.now().uptime.as_secs(),
+            "ready": snapshot.ready,
+            "uptime_seconds": snapshot.uptime.as_secs(),
             "listening": self.parts.listening,
-            "link": self.parts.link.as_ref().map(|link| serde_json::json!({
+            "replays": self.replays.clients(),
+            "link": self.parts.link.as_ref().zip(snapshot.link).map(|(link, figures)| json!({
                 "endpoints": link.endpoints(),
-                "up": !self.link.is_down(),
+                "up": figures.up,
                 "detail": self.link.detail,
+                "times_up": figures.ups,
+                "in_flight": figures.in_flight,
+                "refused_events": figures.refused_events,
+                "refused_messages": figures.refused_messages,
             })),
-            "sessions": stats.sessions,
-            "connections": stats.connections,
-            "messages": {
-                "received": stats.received,
-                "refused": self.counters.refused,
-                "delivered": stats.delivered,
-                "dropped": stats.dropped,
+        });
+        if let Some(status) = status.as_object_mut() {
+            status.extend(traffic(&snapshot));
+            status.extend(inside(&snapshot));
+        }
+        status
+    }
+}
+
+fn channel() -> ChannelName {
+    ChannelName::parse(CHANNEL).expect("a constant is a channel")
+}
+
+/// What goes in and out.
+fn traffic(snapshot: &Snapshot) -> Map<String, Value> {
+    let (server, events) = (&snapshot.server, &snapshot.events);
+    let codes = server.refused.iter().filter(|(_, count)| *count > 0);
+    let codes: Map<String, Value> =
+        codes.map(|(code, count)| (code.digits().to_string(), count.into())).collect();
+    let sessions =
+        [("unix", server.unix_sessions), ("tcp", server.tcp_sessions), ("vsock", server.vsock_sessions)];
+    let sessions = sessions.map(|(transport, carried)| {
+        let carried = json!({ "websocket": carried.websocket, "long_polling": carried.long_polling });
+        (transport.to_owned(), carried)
+    });
+    object(json!({
+        "sessions": server.sessions,
+        "sessions_by_transport": Map::from_iter(sessions),
+        "connections": server.streams + server.exchanges,
+        "held_connects": server.held_connects,
+        "messages": {
+            "received": server.received,
+            "refused": server.refused.total(),
+            "delivered": server.delivered,
+            "dropped": server.dropped,
+        },
+        "refused_by_code": codes,
+        "events": {
+            "sent": events.sent,
+            "waiting": events.waiting,
+            "lost": events.lost,
+            "dropped": { "reporting": events.dropped.reporting, "finish": events.dropped.finish },
+            "refused_by_link": snapshot.link.map_or(0, |link| link.refused_events),
+        },
+    }))
+}
+
+/// What waits, works and is kept.
+fn inside(snapshot: &Snapshot) -> Map<String, Value> {
+    let (server, journal, process) = (&snapshot.server, &snapshot.journal, ProcessFigures::read());
+    let modules = snapshot.changes.iter().map(|change| {
+        let shape = json!({
+            "waiting": change.waiting,
+            "at_work": usize::from(change.at_work),
+            "results": Map::from_iter(
+                change.results.each().into_iter().filter(|(_, count)| *count > 0)
+                    .map(|(result, count)| (result.to_owned(), Value::from(count)))
+            ),
+            "seconds": change.results.took.as_secs_f64(),
+        });
+        (change.module.canonical().to_owned(), shape)
+    });
+    object(json!({
+        "queues": {
+            "sessions": {
+                "messages": server.queued_messages,
+                "bytes": server.queued_bytes,
+                "most_in_one": server.fullest_queue,
             },
-            "events": {
-                "sent": self.counters.events,
-                "waiting": self.outbox.len(),
-                "lost": self.counters.lost,
-                "dropped": { "reporting": self.counters.dropped.reporting, "finish": self.counters.dropped.finish },
-                "refused_by_link": self.counters.refused_by_link,
-            },
-            "modules": self.pushes.describe(),
-        })
+            "offers": server.pending_offers,
+            "driver": { "now": snapshot.happenings.now, "most": snapshot.happenings.most },
+            "clerk": { "now": snapshot.orders.now, "most": snapshot.orders.most },
+        },
+        "modules": modules.collect::<Map<_, _>>(),
+        "journal": {
+            "file_bytes": journal.file_bytes,
+            "changes": { "entries": journal.changes, "bytes": journal.change_bytes },
+            "events": { "entries": journal.events, "bytes": journal.event_bytes },
+            "retained": { "entries": journal.retained, "bytes": journal.retained_bytes },
+        },
+        "process": {
+            "resident_bytes": process.resident_bytes,
+            "cpu_seconds": process.cpu.as_secs_f64(),
+            "open_fds": process.open_fds,
+            "threads": process.threads,
+        },
+    }))
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
     }
 }

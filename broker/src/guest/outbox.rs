@@ -28,6 +28,11 @@ impl Outbox {
         self.events.remove(&seq).is_some()
     }
 
+    /// True if it still waits.
+    pub(crate) fn has(&self, seq: u64) -> bool {
+        self.events.contains_key(&seq)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.events.len()
     }

@@ -105,8 +105,8 @@ pub enum JournalError {
     /// No such push; nothing was changed.
     #[error("no push {0} in the journal's inbox: it is finished or was never accepted")]
     NoSuchPush(ArrivalNo),
-    /// The number of an event that is there already; nothing was changed.
-    #[error("event {0} is in the journal's outbox already: expected a number that was not used")]
+    /// The number of an event is not above all others; nothing was changed.
+    #[error("event {0} cannot be appended to the journal: expected a number above all that were used")]
     SeqInUse(Seq),
 }
 

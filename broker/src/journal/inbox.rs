@@ -1,6 +1,7 @@
 //! The inbox: pushes that were accepted and are not finished.
 //!
-//! Admission, in this order: the same message (see [`super::seen`]), then the generation, then room.
+//! Admission, in this order: the same message (see [`super::seen`]), then what is signed and came before, then the
+//! generation, then room.
 
 use cloud_channel_handlers::{Held, Preimage};
 use cloud_channel_protocol::{ChannelName, MessageId, Module, ModuleName, Place, Topic};
@@ -41,6 +42,9 @@ impl Work {
             Sighting::Fresh => None,
             Sighting::Done { first } => Some(first),
         };
+        if let Some(replayed) = self.replayed(push, first.is_some()) {
+            return Ok(replayed);
+        }
         if let Some(stale) = self.stale(push, first.is_some())? {
             return Ok(stale);
         }
@@ -62,6 +66,13 @@ impl Work {
         let Some(highest) = applied.max(self.highest_pending(push.module)?) else { return Ok(None) };
         let fits = given > highest || (repeated && given == highest);
         Ok((!fits).then_some(Admission::Stale { given, highest }))
+    }
+
+    /// A signature stays good for as long as it says, so what is signed is accepted once, also if it failed.
+    fn replayed(&self, push: &Push, repeated: bool) -> Option<Admission> {
+        let given = push.generation.filter(|_| push.signed)?;
+        let highest = self.tally.modules.get(push.module.canonical())?.signed?;
+        (given <= highest).then_some(Admission::Replayed { given, highest, repeated })
     }
 
     /// The highest generation in the inbox. The inbox is bounded, so is this walk.
@@ -90,6 +101,9 @@ impl Work {
         self.tally.inbox_entries += 1;
         self.tally.inbox_bytes += bytes;
         let module = self.tally.modules.entry(push.module.canonical().to_owned()).or_default();
+        if push.signed {
+            module.signed = module.signed.max(push.generation);
+        }
         let superseded = first.is_some_and(|first| module.latest.is_some_and(|latest| latest > first));
         if first.is_none() {
             module.latest = Some(arrival);

@@ -7,6 +7,12 @@ pub struct JournalLimits {
     pub outbox_events: u64,
     /// Bytes of undelivered events, encoded. Same behaviour.
     pub outbox_bytes: u64,
+    /// Delivered events that are kept for replays. Beyond it the oldest go.
+    pub retained_events: u64,
+    /// Space of delivered events in the file, in bytes: about twice their size. Same behaviour.
+    pub retained_bytes: u64,
+    /// Age of delivered events, in milliseconds of the wall clock. From it on they go, oldest first.
+    pub retained_ms: u64,
     /// Accepted pushes that are not finished. Beyond it a push is refused as busy.
     pub inbox_entries: u64,
     /// Space of their payloads in the file, in bytes: a large payload counts as the power of two it occupies.
@@ -30,6 +36,9 @@ impl Default for JournalLimits {
         Self {
             outbox_events: 4096,
             outbox_bytes: 2 << 20,
+            retained_events: 4096,
+            retained_bytes: 4 << 20,
+            retained_ms: 7 * 86_400_000,
             inbox_entries: 256,
             inbox_bytes: 16 << 20,
             seen_per_module: 1024,

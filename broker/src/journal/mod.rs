@@ -10,7 +10,7 @@
 //!        inbox+payloads │       + preimages                │ modules: held, generation
 //!        seen+seen_order│                                  │ outbox: the finish event
 //!                       ▼                                  ▼
-//!               refused: nothing kept                append_event ─▶ outbox ─settle_event─▶ gone
+//!               refused: nothing kept           append_event ─▶ outbox ─settle_event─▶ retained ─▶ gone
 //! ```
 //!
 //! The file is `<root>/var/lib/cloud-channel/journal.redb`, a redb database. Its tables, numbers in keys as eight bytes, the
@@ -25,8 +25,10 @@
 //! | `modules`    | module              | its memory and applied generation; **secret**                   |
 //! | `seen`       | module, message     | content's digest, last and first arrival of the message         |
 //! | `seen_order` | module, arrival     | the message, to forget the oldest                               |
-//! | `outbox`     | seq                 | the event                                                       |
-//! | `droppable`  | seq                 | nothing: an index of the events that go first when it is full   |
+//! | `events`     | seq                 | the event                                                       |
+//! | `outbox`     | seq                 | time and size of an event that nobody has taken                 |
+//! | `droppable`  | seq                 | nothing: those of the outbox that go first when it is full      |
+//! | `retained`   | seq                 | time and size of an event that somebody has, kept for replays   |
 //!
 //! # Cost
 //!
@@ -42,9 +44,12 @@ mod key;
 mod limits;
 mod outbox;
 mod record;
+mod retained;
 mod seen;
+mod size;
 mod table;
 mod transaction;
+mod upgrade;
 
 #[cfg(test)]
 mod tests;
@@ -54,6 +59,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cloud_channel_protocol::ChannelName;
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use serde_json::value::RawValue;
 
@@ -61,8 +67,9 @@ pub use error::JournalError;
 pub use limits::JournalLimits;
 pub use record::{
     Accepted, Admission, ArrivalNo, Contents, Digest, Dropped, Event, InboxEntry, InvalidSender, ModuleState,
-    Payload, Push, Sender, Seq, SeqBlock,
+    Page, PageLimits, Payload, Push, Sender, Seq, SeqBlock, Window,
 };
+pub use size::JournalSize;
 pub use transaction::Transaction;
 
 use backend::JournalFile;
@@ -116,7 +123,7 @@ impl Journal {
             let txn = database.begin_write()?;
             let tally =
                 table::get(&txn, META, TALLY_KEY)?.ok_or_else(|| Fault::unreadable("meta", &TALLY_KEY))?;
-            Ok(Work { txn, tally, limits, changed: false })
+            Ok(Work { txn, tally, limits, wall_ms: None, changed: false })
         })();
         let mut work = begun.map_err(|fault| self.failed("begin a change of", fault))?;
         work.txn.set_quick_repair(self.length.load(Ordering::Relaxed) > LARGE_FILE);
@@ -134,7 +141,7 @@ impl Journal {
                 let (key, bytes) = record?;
                 contents.inbox.push(inbox::read_row(key::number("inbox", key.value())?, bytes.value())?);
             }
-            contents.outbox = outbox::read_rows(txn, None, usize::MAX)?;
+            contents.outbox = outbox::read_waiting(txn, None, usize::MAX)?;
             for record in txn.open_table(table::MODULES.definition())?.iter()? {
                 let (key, bytes) = record?;
                 let name = key::name("modules", key.value())?;
@@ -166,7 +173,37 @@ impl Journal {
     /// # Errors
     /// If the store fails or a record is unreadable.
     pub fn events(&mut self, after: Option<Seq>, at_most: usize) -> Result<Vec<(Seq, Event)>, JournalError> {
-        self.read(|txn| outbox::read_rows(txn, after, at_most))
+        self.read(|txn| outbox::read_waiting(txn, after, at_most))
+    }
+
+    /// Which events can be replayed.
+    ///
+    /// # Errors
+    /// If the store fails or the record is unreadable.
+    pub fn window(&mut self) -> Result<Window, JournalError> {
+        self.read(retained::window)
+    }
+
+    /// Reads the wanted ones of the events after `after`, delivered or not, in order, as far as `limits` let it.
+    ///
+    /// # Errors
+    /// If the store fails or a record is unreadable.
+    pub fn page(
+        &mut self,
+        after: Seq,
+        limits: PageLimits,
+        wanted: impl FnMut(Seq, &ChannelName) -> bool,
+    ) -> Result<Page, JournalError> {
+        self.read(|txn| retained::page(txn, after, limits, wanted))
+    }
+
+    /// How much it holds.
+    ///
+    /// # Errors
+    /// If the store fails or the record is unreadable.
+    pub fn size(&mut self) -> Result<JournalSize, JournalError> {
+        let tally = self.read(read_tally)?;
+        Ok(JournalSize::of(self.length.load(Ordering::Relaxed), &tally))
     }
 
     /// How many events were lost so far because the outbox was full.
@@ -231,6 +268,10 @@ impl Journal {
         let path = self.path();
         match found {
             Ok(Some(FORMAT)) => Ok(()),
+            Ok(Some(upgrade::FORMER)) => {
+                tracing::info!(from = upgrade::FORMER, to = FORMAT, "bringing the journal up to date");
+                upgrade::upgrade(database).map_err(|fault| self.error("bring up to date", fault))
+            }
             Ok(Some(found)) => Err(JournalError::Format { path, found, expected: FORMAT }),
             Ok(None) => Err(self.error("open", Fault::unreadable("meta", &FORMAT_KEY))),
             // Only the first format had other types of keys.

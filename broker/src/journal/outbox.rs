@@ -1,4 +1,4 @@
-//! The outbox: events that nobody has taken yet.
+//! The outbox: events that nobody has taken yet. What was taken stays behind for a while, see [`super::retained`].
 //!
 //! Bounded in number and bytes. When it is full, reporting events go first, oldest first; the finish events of
 //! pushes go only when nothing else is left. Each loss is counted in the same transaction.
@@ -13,9 +13,12 @@ use serde_json::value::RawValue;
 use super::error::JournalError;
 use super::key::{Keys, Number, number};
 use super::record::{Event, Seq};
-use super::table::{DROPPABLE, Fault, OUTBOX, decode, encode, first, has, put, remove};
+use super::table::{
+    DROPPABLE, EVENTS, Fault, OUTBOX, RETAINED, decode, encode, first, put, read, remove, take,
+};
 use super::transaction::Work;
 
+/// A row of the events table, whatever has become of the event.
 #[derive(Serialize, Deserialize)]
 struct Row {
     channel: String,
@@ -24,24 +27,37 @@ struct Row {
     ext: Option<Box<RawValue>>,
 }
 
+/// A row of the tables that say what has become of an event.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Stamp {
+    /// Wall clock when it was recorded, in milliseconds since the Unix epoch, if that is known.
+    pub(super) at: Option<u64>,
+    /// Its row's bytes.
+    pub(super) bytes: u64,
+}
+
 impl Work {
     pub(super) fn append(&mut self, seq: Seq, event: &Event) -> Result<Vec<Seq>, Fault> {
-        if has(&self.txn, OUTBOX, seq.0)? {
+        if seq.0 <= self.tally.newest {
             return Err(Fault::Refused(JournalError::SeqInUse(seq)));
         }
         self.changed = true;
-        let bytes = encode(&Row::of(event));
-        if bytes.len() as u64 > self.limits.outbox_bytes {
+        self.tally.newest = seq.0;
+        let row = encode(&Row::of(event));
+        let bytes = row.len() as u64;
+        if bytes > self.limits.outbox_bytes {
             // It alone is over the bound: to make room would empty the outbox for nothing.
             self.count_loss(event.keep);
+            self.forget(seq.0);
             return Ok(vec![seq]);
         }
-        put(&self.txn, OUTBOX, seq.0, &bytes)?;
+        put(&self.txn, EVENTS, seq.0, &row)?;
+        put(&self.txn, OUTBOX, seq.0, &encode(&Stamp { at: self.wall_ms, bytes }))?;
         if !event.keep {
             put(&self.txn, DROPPABLE, seq.0, &[])?;
         }
         self.tally.outbox_events += 1;
-        self.tally.outbox_bytes += bytes.len() as u64;
+        self.tally.outbox_bytes += bytes;
         self.make_room()
     }
 
@@ -56,21 +72,31 @@ impl Work {
                 Some(seq) => seq,
                 None => first(&self.txn, OUTBOX)?.ok_or_else(|| Fault::unreadable("outbox", &"first"))?,
             };
-            self.settle(Seq(oldest))?;
+            self.take_out(oldest)?.ok_or_else(|| Fault::unreadable("outbox", &oldest))?;
+            remove(&self.txn, EVENTS, oldest)?;
+            self.forget(oldest);
             self.count_loss(keep);
             dropped.push(Seq(oldest));
         }
         Ok(dropped)
     }
 
+    /// Somebody has it: it is retained from now on.
     pub(super) fn settle(&mut self, seq: Seq) -> Result<bool, Fault> {
-        let bytes = remove(&self.txn, OUTBOX, seq.0)?;
-        let Some(bytes) = bytes else { return Ok(false) };
-        self.changed = true;
-        remove(&self.txn, DROPPABLE, seq.0)?;
-        self.tally.outbox_events -= 1;
-        self.tally.outbox_bytes -= bytes as u64;
+        let Some(stamp) = self.take_out(seq.0)? else { return Ok(false) };
+        put(&self.txn, RETAINED, seq.0, &encode(&stamp))?;
+        self.tally.retained_events += 1;
+        self.tally.retained_bytes += stamp.footprint();
         Ok(true)
+    }
+
+    fn take_out(&mut self, seq: u64) -> Result<Option<Stamp>, Fault> {
+        let Some(stamp) = take::<_, Stamp>(&self.txn, OUTBOX, seq)? else { return Ok(None) };
+        self.changed = true;
+        remove(&self.txn, DROPPABLE, seq)?;
+        self.tally.outbox_events -= 1;
+        self.tally.outbox_bytes -= stamp.bytes;
+        Ok(Some(stamp))
     }
 
     const fn count_loss(&mut self, keep: bool) {
@@ -91,8 +117,31 @@ impl Row {
     }
 }
 
-/// Up to `at_most` events of the table, in order, from the one after `after` on.
-pub(super) fn read_rows(
+/// The channel of a row of the events table.
+pub(super) fn read_channel(seq: u64, bytes: &[u8]) -> Result<ChannelName, Fault> {
+    #[derive(Deserialize)]
+    struct Head {
+        channel: String,
+    }
+    let head: Head = decode("events", &seq, bytes)?;
+    channel_of(seq, &head.channel)
+}
+
+/// A row of the events table as the event it stands for.
+pub(super) fn read_event(seq: u64, bytes: &[u8]) -> Result<Event, Fault> {
+    event_of(seq, decode("events", &seq, bytes)?)
+}
+
+fn event_of(seq: u64, row: Row) -> Result<Event, Fault> {
+    Ok(Event { channel: channel_of(seq, &row.channel)?, data: row.data, ext: row.ext, keep: row.keep })
+}
+
+fn channel_of(seq: u64, text: &str) -> Result<ChannelName, Fault> {
+    ChannelName::parse(text).map_err(|_| Fault::unreadable("events", &seq))
+}
+
+/// Up to `at_most` undelivered events, in order, from the one after `after` on.
+pub(super) fn read_waiting(
     txn: &ReadTransaction,
     after: Option<Seq>,
     at_most: usize,
@@ -102,11 +151,10 @@ pub(super) fn read_rows(
     let table = txn.open_table(OUTBOX.definition())?;
     let mut events = Vec::new();
     for record in table.range::<&[u8]>((from, Bound::Unbounded))?.take(at_most) {
-        let (key, bytes) = record?;
-        let number = number("outbox", key.value())?;
-        let row: Row = decode("outbox", &number, bytes.value())?;
-        let channel = ChannelName::parse(&row.channel).map_err(|_| Fault::unreadable("outbox", &number))?;
-        events.push((Seq(number), Event { channel, data: row.data, ext: row.ext, keep: row.keep }));
+        let (key, _) = record?;
+        let seq = number("outbox", key.value())?;
+        let row = read(txn, EVENTS, seq)?.ok_or_else(|| Fault::unreadable("events", &seq))?;
+        events.push((Seq(seq), event_of(seq, row)?));
     }
     Ok(events)
 }

@@ -178,6 +178,8 @@ pub struct Push {
     pub confirm_seconds: Option<u64>,
     /// Wall clock at its arrival, in milliseconds since the Unix epoch.
     pub arrived_ms: u64,
+    /// True if it carries a signature that was checked: then its generation is taken once.
+    pub signed: bool,
 }
 
 /// A push that was accepted and is not finished, without its payload.
@@ -235,6 +237,15 @@ pub enum Admission {
         /// The module's.
         highest: u64,
     },
+    /// It is signed, and its generation is not above that of every signed push that was ever accepted: refused.
+    Replayed {
+        /// The push's.
+        given: u64,
+        /// The highest so far.
+        highest: u64,
+        /// True if it is the same message again, and not only the same content.
+        repeated: bool,
+    },
     /// The inbox has no room for it now: refused.
     Busy,
 }
@@ -274,6 +285,37 @@ pub struct Dropped {
     pub reporting: u64,
     /// Finish events of pushes.
     pub finish: u64,
+}
+
+/// Which events the journal still has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Every event above this number is there; some below may be. Nought if none ever went.
+    pub forgotten: Seq,
+    /// The highest number that was ever recorded; nought if none was.
+    pub newest: Seq,
+}
+
+/// What one look at the journal's events may take.
+#[derive(Debug, Clone, Copy)]
+pub struct PageLimits {
+    /// Events at most.
+    pub events: usize,
+    /// Bytes of their data; one event may be larger.
+    pub bytes: usize,
+    /// Events looked at, wanted or not.
+    pub looked_at: usize,
+}
+
+/// Some events, in order.
+#[derive(Debug)]
+pub struct Page {
+    /// Those that were wanted.
+    pub events: Vec<(Seq, Event)>,
+    /// How far it reaches: go on after this one.
+    pub reached: Seq,
+    /// True if there is nothing behind it.
+    pub is_last: bool,
 }
 
 /// Everything that waits, and what the modules remember.

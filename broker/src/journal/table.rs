@@ -11,8 +11,8 @@ use super::error::JournalError;
 use super::key::{Keys, Message, Name, Number, Place, Table, number};
 use super::record::{ArrivalNo, Dropped};
 
-/// The only format this version reads and writes.
-pub(super) const FORMAT: u64 = 2;
+/// The format this version writes. It reads the one before as well, see [`super::upgrade`].
+pub(super) const FORMAT: u64 = 3;
 
 pub(super) const META: Table<Name> = Table::new("meta");
 pub(super) const INBOX: Table<Number> = Table::new("inbox");
@@ -21,8 +21,10 @@ pub(super) const PREIMAGES: Table<Number> = Table::new("preimages");
 pub(super) const MODULES: Table<Name> = Table::new("modules");
 pub(super) const SEEN: Table<Message> = Table::new("seen");
 pub(super) const SEEN_ORDER: Table<Place> = Table::new("seen_order");
+pub(super) const EVENTS: Table<Number> = Table::new("events");
 pub(super) const OUTBOX: Table<Number> = Table::new("outbox");
 pub(super) const DROPPABLE: Table<Number> = Table::new("droppable");
+pub(super) const RETAINED: Table<Number> = Table::new("retained");
 
 /// Keys of [`META`].
 pub(super) const FORMAT_KEY: &str = "format";
@@ -39,6 +41,16 @@ pub(super) struct Tally {
     pub(super) inbox_bytes: u64,
     pub(super) outbox_events: u64,
     pub(super) outbox_bytes: u64,
+    #[serde(default)]
+    pub(super) retained_events: u64,
+    #[serde(default)]
+    pub(super) retained_bytes: u64,
+    /// The highest number that an event was appended under.
+    #[serde(default)]
+    pub(super) newest: u64,
+    /// The highest number whose event is gone: all above it are there.
+    #[serde(default)]
+    pub(super) forgotten: u64,
     pub(super) dropped: Dropped,
     pub(super) modules: BTreeMap<String, ModuleTally>,
 }
@@ -50,6 +62,9 @@ pub(super) struct ModuleTally {
     pub(super) latest: Option<ArrivalNo>,
     /// Rows in [`SEEN`].
     pub(super) seen: u64,
+    /// The highest generation of a signed push that was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) signed: Option<u64>,
 }
 
 impl Default for Tally {
@@ -62,6 +77,10 @@ impl Default for Tally {
             inbox_bytes: 0,
             outbox_events: 0,
             outbox_bytes: 0,
+            retained_events: 0,
+            retained_bytes: 0,
+            newest: 0,
+            forgotten: 0,
             dropped: Dropped::default(),
             modules: BTreeMap::new(),
         }
@@ -96,7 +115,8 @@ impl<E: Into<redb::Error>> From<E> for Fault {
 
 /// Makes all tables, so that readers find them.
 pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), Fault> {
-    let by_number = [INBOX, PAYLOADS, PREIMAGES, OUTBOX, DROPPABLE].map(|table| table.definition());
+    let by_number =
+        [INBOX, PAYLOADS, PREIMAGES, EVENTS, OUTBOX, DROPPABLE, RETAINED].map(|table| table.definition());
     let others = [MODULES.definition(), SEEN.definition(), SEEN_ORDER.definition()];
     for table in by_number.into_iter().chain(others) {
         txn.open_table(table)?;
@@ -137,6 +157,30 @@ pub(super) fn first(txn: &WriteTransaction, table: Table<Number>) -> Result<Opti
     let rows = txn.open_table(table.definition())?;
     let first = rows.first()?;
     first.map(|(key, _)| number(table.name(), key.value())).transpose()
+}
+
+/// The first record of a table.
+pub(super) fn first_record<T: DeserializeOwned>(
+    txn: &WriteTransaction,
+    table: Table<Number>,
+) -> Result<Option<(u64, T)>, Fault> {
+    let rows = txn.open_table(table.definition())?;
+    let Some((key, bytes)) = rows.first()? else { return Ok(None) };
+    let number = number(table.name(), key.value())?;
+    Ok(Some((number, decode(table.name(), &number, bytes.value())?)))
+}
+
+/// Removes a record and gives it, if it was there.
+pub(super) fn take<K: Keys, T: DeserializeOwned>(
+    txn: &WriteTransaction,
+    table: Table<K>,
+    key: K::Key<'_>,
+) -> Result<Option<T>, Fault> {
+    let mut rows = txn.open_table(table.definition())?;
+    match rows.remove(K::encode(key).as_slice())? {
+        Some(record) => decode(table.name(), &key, record.value()).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Reads a record within a transaction that may have changed it.

@@ -8,6 +8,7 @@ use super::Journal;
 use super::error::JournalError;
 use super::limits::JournalLimits;
 use super::record::{Admission, ArrivalNo, Event, Push, Seq, SeqBlock};
+use super::retained::AT_ONCE;
 use super::table::{Fault, META, TALLY_KEY, Tally, encode, put};
 
 /// Changes that become durable together, or not at all. Dropping it undoes them.
@@ -29,6 +30,8 @@ pub(super) struct Work {
     pub(super) txn: WriteTransaction,
     pub(super) tally: Tally,
     pub(super) limits: JournalLimits,
+    /// The wall clock, in milliseconds since the Unix epoch, if it was told.
+    pub(super) wall_ms: Option<u64>,
     /// True once there is something to commit.
     pub(super) changed: bool,
 }
@@ -45,6 +48,12 @@ impl std::fmt::Debug for Work {
 impl<'j> Transaction<'j> {
     pub(super) const fn new(journal: &'j mut Journal, work: Work) -> Self {
         Self { journal, work, spoiled: false }
+    }
+
+    /// Tells the time, in milliseconds since the Unix epoch: events appended from now on are of this time, and with
+    /// the commit the retained ones go that are too old by then.
+    pub fn at(&mut self, wall_ms: u64) {
+        self.work.wall_ms = Some(wall_ms);
     }
 
     /// Takes a push in, or says why not. Whatever it says counts only once the commit has succeeded.
@@ -86,12 +95,12 @@ impl<'j> Transaction<'j> {
     /// all others must be kept, the event itself is among them.
     ///
     /// # Errors
-    /// [`JournalError::SeqInUse`] changes nothing. If the store fails the transaction is lost.
+    /// [`JournalError::SeqInUse`] changes nothing: numbers have to rise. If the store fails the transaction is lost.
     pub fn append_event(&mut self, seq: Seq, event: &Event) -> Result<Vec<Seq>, JournalError> {
         self.step(|work| work.append(seq, event))
     }
 
-    /// Removes a delivered event. True if it was there.
+    /// Takes a delivered event out of the outbox; it is retained for replays. True if it was there.
     ///
     /// # Errors
     /// If the store fails; the transaction is lost.
@@ -114,6 +123,15 @@ impl<'j> Transaction<'j> {
         })
     }
 
+    /// Lets go of retained events that are over their bounds, without waiting for a commit that adds to them. True
+    /// if there may be more.
+    ///
+    /// # Errors
+    /// If the store fails; the transaction is lost.
+    pub fn retire_events(&mut self) -> Result<bool, JournalError> {
+        self.step(|work| work.prune(AT_ONCE))
+    }
+
     /// Makes everything durable. A transaction that changed nothing costs nothing.
     ///
     /// # Errors
@@ -126,6 +144,7 @@ impl<'j> Transaction<'j> {
             return Ok(());
         }
         self.work.tally.commits += 1;
+        self.step(|work| work.prune(AT_ONCE))?;
         self.step(|work| put(&work.txn, META, TALLY_KEY, &encode(&work.tally)))?;
         let Self { journal, work: Work { txn, tally, .. }, .. } = self;
         txn.commit().map_err(|e| journal.commit_failed(tally.commits, e.into()))

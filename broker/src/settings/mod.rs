@@ -3,21 +3,35 @@
 //! `/etc/cloud-channel/config.yaml` and `/etc/cloud-channel/conf.d/*.yaml` (by name) are read below the root
 //! folder; `--config FILE` takes their place. Each value remembers where it came from.
 
+mod authority;
+mod basics;
+mod draft;
 mod fragment;
+mod limits;
+mod read;
+mod services;
+#[cfg(test)]
+mod tests;
+pub mod tls;
+mod value;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use cloud_channel_protocol::{DEFAULT_VSOCK_PORT, EVENTS_PATH, Endpoint, InstanceId};
+pub use basics::{DEFAULT_SOCKET, SocketMode, default_socket};
+use cloud_channel_protocol::server::ServerConfig;
+use cloud_channel_protocol::signing::ManagementKey;
+use cloud_channel_protocol::{Endpoint, InstanceId};
+use draft::Draft;
 use fragment::Fragment;
-
-use crate::policy::HostPorts;
 pub use fragment::FragmentError;
+pub use services::{ExtensionName, Retention};
+pub use tls::{DialIdentity, DialTlsSettings, TlsSettings};
+use value::Row;
 
-/// The default Unix socket, below the root folder.
-pub const DEFAULT_SOCKET: &str = "run/cloud-channel/events.sock";
-/// The default TCP port, for cloud-init's webhook on the loopback address.
-const DEFAULT_TCP_PORT: u16 = 169;
+use crate::policy::{Authority, Surroundings, review};
+
 /// The main configuration file, below the root folder.
 const CONFIG_FILE: &str = "etc/cloud-channel/config.yaml";
 /// Further files, read after it in order of their names.
@@ -55,7 +69,7 @@ pub struct Overrides {
 /// Where each value came from, for `config show`.
 #[derive(Debug, Clone)]
 pub struct Origins {
-    rows: Vec<(&'static str, String, String)>,
+    rows: Vec<Row>,
 }
 
 /// Validated settings.
@@ -73,10 +87,30 @@ pub struct Settings {
     pub connect: Vec<Endpoint>,
     /// Trust everybody.
     pub dev: bool,
-    /// Which of the host's ports are trusted on a vsock.
-    pub host_ports: HostPorts,
+    /// Who can open the Unix sockets.
+    pub socket_mode: SocketMode,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// What `wss://` listeners prove themselves with; there if one is in `listen`.
+    pub tls: Option<TlsSettings>,
+    /// Whom we believe where we dial `wss://`.
+    pub dial_tls: DialTlsSettings,
+    /// Who may do what.
+    pub authority: Authority,
+    /// Whose signature config has to carry; without any it needs none.
+    pub management_keys: Vec<ManagementKey>,
+    /// Limits and advice.
+    pub server: ServerConfig,
+    /// How much of what was delivered is kept.
+    pub retention: Retention,
+    /// Which protocol extensions are spoken.
+    pub extensions: Vec<ExtensionName>,
+    /// After how long a session ends that only heartbeats.
+    pub activity: Option<Duration>,
+    /// Where metrics can be read beside the Unix socket.
+    pub metrics_listen: Vec<Endpoint>,
+    /// Web origins whose pages may speak to us, in lower case.
+    pub allowed_origins: Vec<String>,
     /// Where the values came from.
     pub origins: Origins,
 }
@@ -88,11 +122,16 @@ impl Settings {
     /// If a file is there and wrong; says which file, which line, what was expected.
     pub fn load(overrides: Overrides) -> Result<Self, FragmentError> {
         let root = overrides.root.clone().unwrap_or_else(|| PathBuf::from("/"));
+        let real = overrides.root.is_none();
         let fragments = match &overrides.config {
-            Some(path) => vec![Fragment::read(path, overrides.root.is_none())?],
-            None => read_default_files(&root, overrides.root.is_none())?,
+            Some(path) => vec![Fragment::read(path, real)?],
+            None => read_default_files(&root, real)?,
         };
-        Ok(merge(overrides, &root, fragments))
+        let mut draft = Draft::new(&root, !real, overrides.dev);
+        for fragment in &fragments {
+            draft.read(fragment)?;
+        }
+        draft.finish(overrides, &root).map_err(|problem| FragmentError::Contradiction { problem })
     }
 
     /// The folder that plays the machine, or the machine's root.
@@ -106,12 +145,25 @@ impl Settings {
     pub fn is_optional(&self, endpoint: &Endpoint) -> bool {
         !matches!(endpoint, Endpoint::Unix { .. })
     }
-}
 
-/// The Unix socket below a root folder.
-#[must_use]
-pub fn default_socket(root: &Path) -> Endpoint {
-    Endpoint::Unix { socket: root.join(DEFAULT_SOCKET).display().to_string() }
+    /// What is probably not meant as it is written.
+    ///
+    /// # Errors
+    /// If a rule names a token and the file of them is of no use.
+    pub fn warnings(&self) -> Result<Vec<String>, FragmentError> {
+        if self.authority.is_default {
+            return Ok(Vec::new());
+        }
+        let listens = |is: fn(&Endpoint) -> bool| !self.listen_is_explicit || self.listen.iter().any(is);
+        let around = Surroundings {
+            vsock: listens(|endpoint| matches!(endpoint, Endpoint::Vsock { .. })),
+            tcp: listens(|endpoint| matches!(endpoint, Endpoint::Tcp { .. })),
+            client_certificates: self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some()),
+            other_users: self.socket_mode != SocketMode::PRIVATE,
+            tokens: self.authority.token_names()?,
+        };
+        Ok(review(&self.authority.rules, &around))
+    }
 }
 
 fn read_default_files(root: &Path, real: bool) -> Result<Vec<Fragment>, FragmentError> {
@@ -141,156 +193,8 @@ fn read_default_files(root: &Path, real: bool) -> Result<Vec<Fragment>, Fragment
     Ok(fragments)
 }
 
-/// Later fragments win, the command line wins over all. Lists replace as a whole.
-fn merge(overrides: Overrides, root: &Path, fragments: Vec<Fragment>) -> Settings {
-    let defaults = default_listen(root, overrides.root.is_some(), overrides.dev);
-    let mut instance = Value::new("instance-id", None, "cloud-init's files");
-    let mut listen = Value::new("listen", defaults, "default");
-    let mut connect = Value::new("connect", Vec::new(), "default");
-    let mut host_ports = Value::new("host-ports", HostPorts::default(), "default");
-    let mut log_format = Value::new("log-format", LogFormat::default(), "default");
-    for fragment in fragments {
-        let from = fragment.path.display().to_string();
-        instance.set(fragment.instance.map(Some), &from);
-        listen.set(fragment.listen, &from);
-        connect.set(fragment.connect, &from);
-        host_ports.set(fragment.host_ports, &from);
-        log_format.set(fragment.log_format, &from);
-    }
-    let some = |list: Vec<Endpoint>| if list.is_empty() { None } else { Some(list) };
-    instance.set(overrides.instance.map(Some), "--instance-id");
-    listen.set(some(overrides.listen), "--listen");
-    connect.set(some(overrides.connect), "--connect");
-    log_format.set(overrides.log_format, "--log-format");
-    let rows = vec![
-        instance.row(|id| id.as_ref().map_or_else(|| "(to be read)".to_owned(), ToString::to_string)),
-        listen.row(|list| show_list(list)),
-        connect.row(|list| show_list(list)),
-        host_ports.row(|ports| format!("{ports:?}").to_lowercase()),
-        log_format.row(|format| format!("{format:?}").to_lowercase()),
-    ];
-    Settings {
-        root: overrides.root,
-        instance: instance.value,
-        listen_is_explicit: listen.from != "default",
-        listen: listen.value,
-        connect: connect.value,
-        dev: overrides.dev,
-        host_ports: host_ports.value,
-        log_format: log_format.value,
-        origins: Origins { rows },
-    }
-}
-
-/// A sandbox and a trial have the Unix socket alone; a machine also takes reports of cloud-init over loopback TCP,
-/// and its host over vsock.
-fn default_listen(root: &Path, sandbox: bool, dev: bool) -> Vec<Endpoint> {
-    let path = EVENTS_PATH.to_owned();
-    let mut listen = vec![default_socket(root)];
-    if !sandbox {
-        listen.push(Endpoint::Tcp {
-            host: "127.0.0.1".to_owned(),
-            port: DEFAULT_TCP_PORT,
-            path: path.clone(),
-        });
-    }
-    if !sandbox && !dev && Path::new("/dev/vsock").exists() {
-        listen.push(Endpoint::Vsock { cid: None, port: DEFAULT_VSOCK_PORT, path });
-    }
-    listen
-}
-
-/// A value and where it came from.
-struct Value<T> {
-    name: &'static str,
-    value: T,
-    from: String,
-}
-
-impl<T> Value<T> {
-    fn new(name: &'static str, value: T, from: &str) -> Self {
-        Self { name, value, from: from.to_owned() }
-    }
-
-    fn set(&mut self, value: Option<T>, from: &str) {
-        if let Some(value) = value {
-            self.value = value;
-            from.clone_into(&mut self.from);
-        }
-    }
-
-    fn row(&self, show: impl Fn(&T) -> String) -> (&'static str, String, String) {
-        (self.name, show(&self.value), self.from.clone())
-    }
-}
-
-fn show_list(list: &[Endpoint]) -> String {
-    let texts: Vec<String> = list.iter().map(ToString::to_string).collect();
-    if texts.is_empty() { "(none)".to_owned() } else { texts.join(" ") }
-}
-
 impl fmt::Display for Origins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, value, from) in &self.rows {
-            writeln!(f, "{name:<12} {value}   # {from}")?;
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(root: &Path, overrides: Overrides) -> Result<Settings, FragmentError> {
-        Settings::load(Overrides { root: Some(root.to_owned()), ..overrides })
-    }
-
-    fn put(root: &Path, path: &str, text: &str) {
-        let path = root.join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    #[test]
-    fn without_files_a_sandbox_listens_on_its_own_socket() {
-        let root = tempfile::tempdir().unwrap();
-        let settings = load(root.path(), Overrides::default()).unwrap();
-        assert_eq!(settings.listen, [default_socket(root.path())]);
-        assert!(!settings.listen_is_explicit && settings.connect.is_empty());
-    }
-
-    #[test]
-    fn later_files_and_then_the_command_line_win() {
-        let root = tempfile::tempdir().unwrap();
-        put(root.path(), CONFIG_FILE, "instance-id: i-one\nconnect: [\"ws://127.0.0.1:1\"]\n");
-        put(root.path(), "etc/cloud-channel/conf.d/10-a.yaml", "instance-id: i-two\nlog-format: json\n");
-        put(root.path(), "etc/cloud-channel/conf.d/notes.txt", "not: [yaml");
-        let settings = load(root.path(), Overrides::default()).unwrap();
-        assert_eq!(settings.instance.as_ref().unwrap().as_str(), "i-two");
-        assert_eq!(settings.log_format, LogFormat::Json);
-        assert!(settings.origins.to_string().contains("10-a.yaml"), "{}", settings.origins);
-        let overrides = Overrides { instance: InstanceId::parse("i-three").ok(), ..Overrides::default() };
-        let settings = load(root.path(), overrides).unwrap();
-        assert_eq!(settings.instance.unwrap().as_str(), "i-three");
-        assert_eq!(settings.connect.len(), 1);
-    }
-
-    #[test]
-    fn faults_name_file_line_and_the_nearest_key() {
-        let root = tempfile::tempdir().unwrap();
-        for (text, parts) in [
-            ("instance-id: a\nlisen: []\n", ["config.yaml", "line 2", "lisen", "listen"]),
-            ("listen: [\"ftp://x\"]\n", ["config.yaml", "1", "ftp://x", "unix://"]),
-            ("connect: unix:///x\n", ["config.yaml", "line 1", "connect", "list"]),
-            ("host-ports: all\n", ["line 1", "host-ports", "`privileged` or `any`", "`all`"]),
-            ("instance-id: \"a b\"\n", ["config.yaml", "1", "a b", "expected"]),
-        ] {
-            put(root.path(), CONFIG_FILE, text);
-            let error = crate::link::error_chain(&load(root.path(), Overrides::default()).unwrap_err());
-            for part in parts {
-                assert!(error.contains(part), "{text:?} gives {error:?}, which lacks {part:?}");
-            }
-        }
+        self.rows.iter().try_for_each(|row| writeln!(f, "{row}"))
     }
 }

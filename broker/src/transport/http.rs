@@ -1,25 +1,44 @@
-//! The HTTP side: one router for every listener, served on each accepted stream.
+//! The HTTP side: streams come in, each is served in a task of its own, and what is answered where.
 
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use cloud_channel_protocol::Limits;
 use cloud_channel_protocol::server::Peer;
-use cloud_channel_protocol::{EVENTS_PATH, Limits};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::Semaphore;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
-use super::HEAD_DEADLINE;
+use super::door::Door;
+use super::events;
 use super::listener::{Accepted, Listener};
 use super::registry::ConnectionRegistry;
+use super::scratch::linger;
+use super::watch::{Note, Watch, Watched};
+use super::websocket::Upgrade;
 use crate::guest::webhook;
 use crate::happening::{DriverHandle, Happening};
+use crate::metrics::page;
+
+/// How long a request elsewhere than on the events path may take, its body's arrival included.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
+/// The most that the head of a request may take.
+const MAX_HEAD: usize = 16 * 1024;
 
 /// What every request needs.
 #[derive(Clone)]
@@ -27,80 +46,159 @@ pub(crate) struct Web {
     pub(crate) driver: DriverHandle,
     pub(crate) registry: Arc<ConnectionRegistry>,
     pub(crate) limits: Limits,
+    /// The origins of web pages that may speak Bayeux with us, besides our own: `https://console.example`.
+    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) offers: Offers,
+}
+
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offers {
+    /// Bayeux, and cloud-init's reports; on a Unix socket the metrics too.
+    Events,
+    /// The metrics, and nothing else.
+    Metrics,
 }
 
 /// Accepts streams and serves each in a task of its own, until the driver ends.
 pub(crate) async fn serve(mut listener: Listener, web: Web) {
-    let streams = Arc::new(Semaphore::new(web.limits.sessions + web.limits.unbound_connections));
-    let router = router(web);
+    let web = Arc::new(web);
+    let door = Door::new(&web.limits);
+    let router = router(web.clone(), listener.is_unix());
     loop {
-        // Taken before accepting: at the limit, newcomers wait in the kernel's bounded backlog.
-        let Ok(permit) = streams.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok(accepted) => {
-                let router = router.clone();
-                tokio::spawn(async move {
-                    serve_stream(accepted, router).await;
-                    drop(permit);
-                });
+                // At the limit one newcomer waits here, and the others in the kernel's bounded backlog.
+                let place = door.place().await;
+                let stream = serve_stream(accepted, web.clone(), door.clone(), router.clone(), place);
+                tokio::spawn(stream);
             }
             Err(error) => {
                 tracing::warn!(endpoint = listener.endpoint(), %error, "cannot accept a connection");
+                door.make_room();
                 // Out of descriptors or memory passes when something is freed, and nothing tells us when.
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
 }
 
-async fn serve_stream(accepted: Accepted, router: Router) {
-    let Accepted { stream, peer } = accepted;
-    let router = router.layer(Extension(peer));
-    let served = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
-        .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .with_upgrades()
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection ended badly");
+/// What may happen to a stream that speaks HTTP.
+enum Turn {
+    Noted(Note),
+    Over(hyper::Result<()>),
+}
+
+async fn serve_stream(
+    accepted: Accepted,
+    web: Arc<Web>,
+    door: Arc<Door>,
+    router: Router,
+    place: OwnedSemaphorePermit,
+) {
+    let address = accepted.address().clone();
+    let (stream, peer) = match accepted.secured().await {
+        Ok(secured) => secured,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            return tracing::debug!(peer = %Peer::from(address), error, "a stream that could not be secured");
+        }
+    };
+    let watch = Arc::new(Watch::new());
+    let entered = door.enter(watch.clone());
+    let service = Served { web: web.clone(), watch: watch.clone(), peer, router };
+    let mut http = http1::Builder::new()
+        // The watch has deadlines.
+        .header_read_timeout(None)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(Watched::new(stream, watch.clone())), service);
+    let over = loop {
+        // The stream first: what it notes is there at once then.
+        let turn = poll_fn(|cx| match http.poll_without_shutdown(cx) {
+            Poll::Ready(over) => Poll::Ready(Turn::Over(over)),
+            Poll::Pending => watch.poll_note(cx).map(Turn::Noted),
+        });
+        match turn.await {
+            Turn::Noted(Note::Answered(id)) => {
+                web.registry.leave(id);
+                // A driver that has ended wants to know nothing more.
+                let _ended = web.driver.tell(Happening::Answered { connection: id }).await;
+            }
+            Turn::Noted(Note::SentAway) if watch.idle_since().is_some() => return,
+            Turn::Noted(Note::SentAway) => {}
+            Turn::Over(over) => break over,
+        }
+    };
+    drop(entered);
+    if let Some(id) = watch.take_exchange() {
+        web.registry.leave(id);
+        let _ended = web.driver.tell(Happening::Closed { connection: id }).await;
+    }
+    if let Err(error) = over {
+        return tracing::debug!(%error, "a connection ended badly");
+    }
+    let parts = http.into_parts();
+    let stream = parts.io.into_inner().into_stream();
+    match watch.take_upgrade() {
+        Some(peer) => Upgrade { peer }.begin(stream, parts.read_buf, &web, place),
+        None => linger(stream).await,
     }
 }
 
-fn router(web: Web) -> Router {
+/// Answers the requests of one stream.
+struct Served {
+    web: Arc<Web>,
+    watch: Arc<Watch>,
+    peer: Peer,
+    router: Router,
+}
+
+impl Service<Request<Incoming>> for Served {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let watch = self.watch.clone();
+        watch.request();
+        if self.web.offers == Offers::Events && events::is_events(request.uri().path()) {
+            let answering = events::answer(self.web.clone(), watch.clone(), self.peer.clone(), request);
+            return Box::pin(async move {
+                let response = answering.await;
+                watch.answer();
+                Ok(response)
+            });
+        }
+        request.extensions_mut().insert(self.peer.clone());
+        let answering = TowerToHyperService::new(self.router.clone()).call(request);
+        Box::pin(async move {
+            let response = match timeout(REQUEST_DEADLINE, answering).await {
+                Ok(response) => response?,
+                Err(_elapsed) => (StatusCode::REQUEST_TIMEOUT, "the request took too long\n").into_response(),
+            };
+            watch.answer();
+            Ok(response)
+        })
+    }
+}
+
+/// What is answered besides Bayeux.
+fn router(web: Arc<Web>, is_unix: bool) -> Router {
+    if web.offers == Offers::Metrics {
+        return Router::new().route("/metrics", get(page::open)).with_state(web);
+    }
     let limit = web.limits.message_bytes;
-    Router::new()
-        .route(EVENTS_PATH, get(events))
+    let router = if is_unix { Router::new().route("/metrics", get(page::judged)) } else { Router::new() };
+    router
         .route("/webhook", post(report))
         .route("/healthz", get(|| async { "ok\n" }))
         .layer(DefaultBodyLimit::max(limit))
         .with_state(web)
 }
 
-async fn events(
-    State(web): State<Web>,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
-) -> Response {
-    if !is_own_origin(&headers) {
-        tracing::warn!(%peer, "refused an upgrade from another origin");
-        return (StatusCode::FORBIDDEN, "requests from another origin are not accepted\n").into_response();
-    }
-    match upgrade {
-        Ok(upgrade) => super::websocket::upgrade(upgrade, peer, web.driver, web.registry, &web.limits),
-        Err(rejection) => {
-            tracing::debug!(%peer, "a request without upgrade on the events path");
-            let hint = "Bayeux is spoken here over WebSocket: upgrade the connection\n";
-            (rejection.into_response().status(), hint).into_response()
-        }
-    }
-}
-
 /// cloud-init's `reporting: {type: webhook}`: one JSON event a request, without Content-Type.
 async fn report(
-    State(web): State<Web>,
+    State(web): State<Arc<Web>>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
@@ -123,18 +221,4 @@ async fn report(
         Ok(()) => (StatusCode::OK, "accepted\n").into_response(),
         Err(_ended) => (StatusCode::SERVICE_UNAVAILABLE, "the daemon is ending\n").into_response(),
     }
-}
-
-/// A web page of another origin must not reach us through a browser on this machine. Programs send no Origin, or
-/// the one they connect to, and a page can only claim that one if its host is a name: so names other than
-/// `localhost` are refused too.
-fn is_own_origin(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return true };
-    let text = |value: &axum::http::HeaderValue| value.to_str().ok().map(str::to_ascii_lowercase);
-    let origin = text(origin).unwrap_or_default();
-    let host = headers.get(header::HOST).and_then(text).unwrap_or_default();
-    let own = origin.strip_prefix("http://").is_some_and(|rest| rest == host);
-    let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _port)| name);
-    let literal = name == "localhost" || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
-    own && literal
 }

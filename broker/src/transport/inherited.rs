@@ -2,13 +2,16 @@
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::Arc;
 
 use super::listener::{ListenError, Listener};
+use super::tls::TlsServer;
 
 /// A socket that was passed to this process, not looked at yet.
 #[derive(Debug)]
 pub(crate) struct InheritedSocket {
     fd: OwnedFd,
+    number: i32,
     name: String,
 }
 
@@ -23,14 +26,14 @@ pub(crate) fn take() -> io::Result<Vec<InheritedSocket>> {
             )]
             // SAFETY: LISTEN_PID names this process, so descriptor `fd` is open and ours; `take` is called once.
             let owned = unsafe { OwnedFd::from_raw_fd(fd) };
-            InheritedSocket { fd: owned, name: format!("{fd} ({name})") }
+            InheritedSocket { fd: owned, number: fd, name }
         })
         .collect())
 }
 
 impl InheritedSocket {
-    /// Makes a listener of it; needs the runtime.
-    pub(crate) fn into_listener(self) -> Result<Listener, ListenError> {
-        Listener::inherited(self.fd, self.name)
+    /// Makes a listener of it; needs the runtime. `tls` is who we are, for those that need it.
+    pub(crate) fn into_listener(self, tls: Option<&Arc<TlsServer>>) -> Result<Listener, ListenError> {
+        Listener::inherited(self.fd, self.number, &self.name, tls)
     }
 }

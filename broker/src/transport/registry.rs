@@ -1,90 +1,164 @@
-//! The open connections, and the one place where each finds what it has to write.
+//! The open connections, and the one place where the driver finds each.
 //!
-//! The driver puts a frame into a connection's slot and never waits: there is at most one frame, because the
-//! server core gives the next only when this one is reported as written.
+//! The driver hands over what is to be written and never waits: a stream has at most one batch that is not written,
+//! because the server core gives the next only when this one is, and an exchange has one in all.
 
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use cloud_channel_protocol::ConnectionId;
 use cloud_channel_protocol::server::CloseReason;
 use dashmap::DashMap;
-use tokio::sync::Notify;
+use tokio::sync::oneshot;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-/// What a connection has to do next.
+use super::websocket::{Sent, Slot};
+
+/// What becomes of an exchange.
 #[derive(Debug)]
-pub(crate) enum Outgoing {
-    /// Write a frame and say so.
-    Frame(Bytes),
-    /// Close, after what was given before.
-    Close(CloseReason),
+pub(crate) enum Answer {
+    /// The response, whole.
+    Batch {
+        /// A JSON array of messages.
+        batch: Bytes,
+        /// False if the request could not be read as messages at all.
+        understood: bool,
+    },
+    /// There is none.
+    Closed(CloseReason),
 }
 
-/// Holds what one connection has to do, until it does it.
-#[derive(Debug, Default)]
-pub(crate) struct Slot {
-    waiting: Mutex<(Option<Bytes>, Option<CloseReason>)>,
-    changed: Notify,
+/// Where the driver leaves what is for one connection.
+enum Seat {
+    Stream(Arc<Slot>),
+    /// Taken once it is answered; the seat stays until the answer is written.
+    Exchange(Option<oneshot::Sender<Answer>>),
 }
 
-impl Slot {
-    fn put(&self, outgoing: Outgoing) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        match outgoing {
-            Outgoing::Frame(frame) => waiting.0 = Some(frame),
-            Outgoing::Close(reason) => waiting.1 = Some(reason),
-        }
-        drop(waiting);
-        self.changed.notify_one();
-    }
-
-    fn take(&self) -> Option<Outgoing> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let frame = waiting.0.take().map(Outgoing::Frame);
-        frame.or_else(|| waiting.1.take().map(Outgoing::Close))
-    }
-
-    /// Waits for something to do. Nothing is lost if the wait is abandoned.
-    pub(crate) async fn next(&self) -> Outgoing {
-        loop {
-            if let Some(outgoing) = self.take() {
-                return outgoing;
-            }
-            self.changed.notified().await;
-        }
-    }
-}
-
-/// Connection number to slot. Connections enter and leave by themselves; the driver looks up.
-#[derive(Debug, Default)]
+/// Connection number to seat. Connections enter and leave by themselves; the driver looks up.
+#[derive(Default)]
 pub(crate) struct ConnectionRegistry {
-    slots: DashMap<ConnectionId, Arc<Slot>>,
+    seats: DashMap<ConnectionId, Seat, BuildHasherDefault<NumberHasher>>,
     last: AtomicU64,
 }
 
 impl ConnectionRegistry {
-    /// Numbers a new connection and gives it its slot.
-    pub(crate) fn enter(&self) -> (ConnectionId, Arc<Slot>) {
+    /// Numbers a new stream.
+    pub(super) fn enter_stream(&self, slot: Arc<Slot>) -> ConnectionId {
+        self.enter(Seat::Stream(slot))
+    }
+
+    /// Numbers a new exchange; its answer comes here.
+    pub(super) fn enter_exchange(&self) -> (ConnectionId, oneshot::Receiver<Answer>) {
+        let (sender, receiver) = oneshot::channel();
+        (self.enter(Seat::Exchange(Some(sender))), receiver)
+    }
+
+    fn enter(&self, seat: Seat) -> ConnectionId {
         let id = ConnectionId(self.last.fetch_add(1, Ordering::Relaxed) + 1);
-        let slot = Arc::new(Slot::default());
-        self.slots.insert(id, slot.clone());
-        (id, slot)
+        self.seats.insert(id, seat);
+        id
     }
 
-    pub(crate) fn leave(&self, id: ConnectionId) {
-        self.slots.remove(&id);
+    pub(super) fn leave(&self, id: ConnectionId) {
+        self.seats.remove(&id);
     }
 
-    /// Gives a connection something to do; one that has left has nothing to do any more.
-    pub(crate) fn put(&self, id: ConnectionId, outgoing: Outgoing) {
-        let slot = self.slots.get(&id).map(|entry| entry.value().clone());
-        if let Some(slot) = slot {
-            slot.put(outgoing);
+    /// Gives a connection a batch to write, in this turn of the driver; one that has left has nothing to write to.
+    pub(crate) fn transmit(&self, id: ConnectionId, batch: Bytes, understood: bool, turn: u64) -> Sent {
+        let slot = match self.seats.get_mut(&id).as_deref_mut() {
+            Some(Seat::Stream(slot)) => slot.clone(),
+            Some(Seat::Exchange(answer)) => {
+                answered(answer, Answer::Batch { batch, understood });
+                return Sent::Later;
+            }
+            None => return Sent::Later,
+        };
+        slot.transmit(batch, turn)
+    }
+
+    /// Closes a connection, after what was given before.
+    pub(crate) fn close(&self, id: ConnectionId, reason: CloseReason) {
+        tracing::info!(%id, reason = reason.as_str(), "closing");
+        match self.seats.get_mut(&id).as_deref_mut() {
+            Some(Seat::Stream(slot)) => slot.close(Some(code(reason)), reason.as_str()),
+            Some(Seat::Exchange(answer)) => answered(answer, Answer::Closed(reason)),
+            None => {}
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.seats.is_empty()
+    }
+}
+
+fn answered(waiting: &mut Option<oneshot::Sender<Answer>>, answer: Answer) {
+    if let Some(waiting) = waiting.take() {
+        // A client that has hung up meanwhile: the driver hears of it as of any closed connection.
+        let _hung_up = waiting.send(answer);
+    }
+}
+
+const fn code(reason: CloseReason) -> CloseCode {
+    match reason {
+        CloseReason::GoingAway => CloseCode::Away,
+        CloseReason::Moved => CloseCode::Normal,
+        CloseReason::NoSession | CloseReason::TooManyUnbound | CloseReason::StuckReader => CloseCode::Policy,
+    }
+}
+
+/// Our own rising numbers need no hash that withstands an enemy.
+#[derive(Default)]
+struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // Spreads them over all bits: the map's shards are chosen by the upper ones, its rows by the lower ones.
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_right(29);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_is_answered_once_and_stays_until_it_leaves() {
+        let registry = ConnectionRegistry::default();
+        let (id, mut answer) = registry.enter_exchange();
+        let sent = registry.transmit(id, Bytes::from_static(b"[]"), true, 1);
+        assert_eq!(sent, Sent::Later, "written by nobody yet");
+        registry.close(id, CloseReason::GoingAway);
+        assert!(matches!(answer.try_recv(), Ok(Answer::Batch { understood: true, .. })));
+        assert!(!registry.is_empty(), "it may not be written yet");
+        registry.leave(id);
+        assert!(registry.is_empty());
+        assert_eq!(registry.transmit(id, Bytes::new(), true, 2), Sent::Later, "nobody is there");
+    }
+
+    #[test]
+    fn numbers_are_spread() {
+        use std::hash::BuildHasher;
+        let build = BuildHasherDefault::<NumberHasher>::default();
+        let hash = |number: u64| build.hash_one(ConnectionId(number));
+        for shift in [0, 7, 50, 57] {
+            let mut seen = [0_u32; 128];
+            for number in 0..12_800 {
+                seen[usize::try_from(hash(number) >> shift & 127).unwrap()] += 1;
+            }
+            assert!(seen.iter().all(|count| (50..200).contains(count)), "bits from {shift}: {seen:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
-//! The command line: `serve`, `run`, `demo`.
+//! The command line: `serve`, `run`, `load`, `demo`.
 
 mod demo;
+mod load;
 mod play;
 mod serve;
 
@@ -30,6 +31,8 @@ Examples:
       wait for guests (cloud-channel run --connect ws://127.0.0.1:8080/events) and configure each plugged NIC
   mgmt-sim run scenario.yaml --endpoint ws://127.0.0.1:8080/events --instance i-abc
       dial a guest and play a scenario
+  mgmt-sim load fan-out ws://127.0.0.1:8080/events --sessions 1000
+      measure what a delivery costs a Bayeux server
 
 Exit codes:
   0   it worked
@@ -44,6 +47,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::DemoArguments),
+    Load(load::LoadArguments),
     Run(play::PlayArguments),
     Serve(serve::ServeArguments),
 }
@@ -58,6 +62,8 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Ok(runtime) => runtime.block_on(async {
             match arguments.command {
                 Command::Demo(arguments) => demo::run(arguments).await,
+                // Blocks, and nothing else runs beside it.
+                Command::Load(arguments) => load::run(&arguments),
                 Command::Run(arguments) => play::run(arguments).await,
                 Command::Serve(arguments) => serve::run(arguments).await,
             }

@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use cloud_channel_protocol::signing::SigningKey;
 use cloud_channel_protocol::{Endpoint, InstanceId, Place, Publication, Subsystem, Topic};
 use mgmt_sim::event_line;
 use mgmt_sim::notice::Notice;
-use mgmt_sim::push::{read_messages, readdressed, with_mac};
+use mgmt_sim::push::{read_messages, readdressed, signed, with_mac};
 use mgmt_sim::screen::{Paint, say};
 use mgmt_sim::server_shell::{Management, ManagementConfig};
 use serde_json::{Value, json};
@@ -37,6 +38,12 @@ pub(super) struct ServeArguments {
     /// lead to that guest, and if they name one MAC address, it becomes the NIC's. Repeatable, in order.
     #[arg(long, value_name = "FILE")]
     on_hotplug: Vec<PathBuf>,
+    /// Sign what is pushed with this Ed25519 key (PEM), as guests with management keys ask for.
+    #[arg(long, value_name = "FILE")]
+    sign: Option<PathBuf>,
+    /// What guests call that key; without it, the file's name without its ending.
+    #[arg(long, value_name = "NAME", requires = "sign")]
+    key_name: Option<String>,
     /// Let clients in that name no instance: they may read all events but no config, and publish nothing.
     #[arg(long)]
     anyone: bool,
@@ -59,9 +66,11 @@ pub(super) async fn run(arguments: ServeArguments) -> Ending {
     for file in &arguments.on_hotplug {
         answers.extend(read_answers(file).map_err(usage)?);
     }
+    let key = arguments.sign.as_deref().map(|file| read_key(file, arguments.key_name.as_deref()));
+    let key = key.transpose().map_err(usage)?;
     let config = ManagementConfig { anyone: arguments.anyone, ..ManagementConfig::default() };
     let management = Management::start(&arguments.listen, config).await.map_err(failed)?;
-    let desk = Desk { management, answers, format: arguments.format, paint: Paint::detect() };
+    let desk = Desk { management, answers, key, format: arguments.format, paint: Paint::detect() };
     desk.work().await.map_err(failed)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -71,9 +80,19 @@ fn read_answers(file: &Path) -> anyhow::Result<Vec<Publication>> {
     read_messages(&text).with_context(|| format!("`{}` holds no messages", file.display()))
 }
 
+fn read_key(file: &Path, name: Option<&str>) -> anyhow::Result<SigningKey> {
+    let pem =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read the key `{}`", file.display()))?;
+    let of_file = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    SigningKey::from_pem(name.unwrap_or(of_file), &pem)
+        .with_context(|| format!("cannot use the key `{}`", file.display()))
+}
+
 struct Desk {
     management: Management,
     answers: Vec<Publication>,
+    /// What pushes are signed with.
+    key: Option<SigningKey>,
     format: Format,
     paint: Paint,
 }
@@ -149,6 +168,10 @@ impl Desk {
         let Some((instance, address)) = added_nic(&publication) else { return Ok(()) };
         for answer in &self.answers {
             let push = readdressed(&with_mac(answer, &address), &instance);
+            let push = match &self.key {
+                Some(key) => signed(&push, key, wall())?,
+                None => push,
+            };
             let id = push.id.as_ref().map(cloud_channel_protocol::MessageId::text).unwrap_or_default();
             let text = format!("{} {} {id}", self.paint.arrow(), push.channel);
             self.tell("push sent", &text, &json!({ "id": id, "channel": push.channel.as_str() }))?;

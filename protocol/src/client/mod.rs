@@ -1,4 +1,4 @@
-//! The client core: one Bayeux session over message streams (WebSocket frames), and its resumption over the next.
+//! The client core: one Bayeux session over WebSocket or long-polling, and its resumption over the next stream.
 //!
 //! ```text
 //!            opened, no session        handshake ok            disconnect
@@ -12,11 +12,17 @@
 //! has reached `next_timeout`) and what it wants (`subscribe`, `publish`, …), and after each call takes all outputs.
 //! Nothing is sent before they are taken, so requests of one turn share frames.
 //!
+//! Long-polling is a stream too, as this core sees it: it is opened and lost. On it a frame is a request, and what is
+//! received is its response. There are two of them at a time at most: the connect, which the server holds
+//! (`ClientOutput::Hold`), and one for everything else (`ClientOutput::Transmit`), the next only after `answered`.
+//!
 //! What it does not do: dial, wait, choose among endpoints, repeat a publish, or tell duplicates apart.
 
 mod acks;
 mod backoff;
 mod config;
+mod connection_type;
+mod deadlines;
 mod heartbeat;
 mod outbox;
 mod output;
@@ -37,6 +43,7 @@ pub use self::config::{ClientConfig, InvalidExt};
 pub use self::output::{ClientOutput, CloseReason, EndReason, PublishError, PublishFailure, Request};
 
 use self::acks::Acks;
+use self::connection_type::ConnectionType;
 use self::heartbeat::Heartbeat;
 use self::outbox::Outbox;
 use self::publishes::Publishes;
@@ -46,6 +53,7 @@ use self::subscriptions::{Answer, Subscriptions};
 use crate::channel::{ChannelKind, ChannelPattern};
 use crate::limits::Limits;
 use crate::publication::Publication;
+use crate::server::ReplayFrom;
 use crate::time::Now;
 
 /// One client. See the module's text for how it is driven.
@@ -60,12 +68,18 @@ pub struct Client {
     /// The uptime at the last call.
     now: Duration,
     phase: Phase,
+    connection: ConnectionType,
     session: Option<Session>,
     /// Counts sessions, so that late replies are told from current ones.
     session_number: u64,
     handshakes: u8,
+    /// Streams in a row that did not resume the session, and the time of the first.
+    resumptions: u8,
+    unresumed_since: Duration,
     last_handshake: Duration,
     last_request: u64,
+    /// The server speaks the replay extension.
+    can_replay: bool,
     acks: Acks,
     heartbeat: Heartbeat,
     subscriptions: Subscriptions,
@@ -88,11 +102,15 @@ impl Client {
             handshake_ext,
             now: Duration::ZERO,
             phase: Phase::Away,
+            connection: ConnectionType::WebSocket,
             session: None,
             session_number: 0,
             handshakes: 0,
+            resumptions: 0,
+            unresumed_since: Duration::ZERO,
             last_handshake: Duration::ZERO,
             last_request: 0,
+            can_replay: false,
             acks: Acks::default(),
             heartbeat: Heartbeat::new(),
             subscriptions: Subscriptions::default(),
@@ -101,13 +119,25 @@ impl Client {
         })
     }
 
-    /// A new stream is open. A session that is believed to be alive is resumed, otherwise a new one is begun.
+    /// A new WebSocket is open. A session that is believed to be alive is resumed, otherwise a new one is begun.
     pub fn opened(&mut self, now: Now) {
         self.closed(now);
-        self.begin();
+        self.begin(ConnectionType::WebSocket);
     }
 
-    /// One frame has come.
+    /// A server can be reached over long-polling. As [`Client::opened`].
+    pub fn opened_long_polling(&mut self, now: Now) {
+        self.closed(now);
+        self.begin(ConnectionType::LongPolling);
+    }
+
+    /// The last [`ClientOutput::Transmit`] of long-polling has this response: the next may go out.
+    pub fn answered(&mut self, now: Now, response: &[u8]) {
+        self.received(now, response);
+        self.outbox.answered();
+    }
+
+    /// One frame has come, or the response to a [`ClientOutput::Hold`].
     pub fn received(&mut self, now: Now, frame: &[u8]) {
         self.now = now.uptime;
         if !matches!(self.phase, Phase::Away) {
@@ -130,8 +160,26 @@ impl Client {
     /// `subscriptions_per_session` of the limits are remembered already.
     pub fn subscribe(&mut self, now: Now, pattern: ChannelPattern) {
         self.now = now.uptime;
+        self.add_subscription(pattern, None);
+    }
+
+    /// Subscribes to what the server has retained as well, from `from` on; after a new handshake, from the newest
+    /// number on that has come. Only a server with the replay extension understands it, see [`Client::can_replay`].
+    /// For the rest as [`Client::subscribe`].
+    pub fn subscribe_from(&mut self, now: Now, pattern: ChannelPattern, from: ReplayFrom) {
+        self.now = now.uptime;
+        self.add_subscription(pattern, Some(from));
+    }
+
+    /// True if the replay extension was offered and the server has answered that it speaks it.
+    #[must_use]
+    pub const fn can_replay(&self) -> bool {
+        self.can_replay
+    }
+
+    fn add_subscription(&mut self, pattern: ChannelPattern, from: Option<ReplayFrom>) {
         let limit = self.limits.subscriptions_per_session;
-        match self.subscriptions.add(pattern, limit) {
+        match self.subscriptions.add(pattern, from, limit) {
             Answer::Settled => {}
             Answer::Subscribed(pattern) => self.outbox.tell(ClientOutput::Subscribed(pattern)),
             Answer::Refused(pattern) => {

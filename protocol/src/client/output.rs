@@ -10,8 +10,12 @@ use crate::publication::Publication;
 ///
 /// `Debug` hides what is transmitted: it holds the session's credential and may hold passwords.
 pub enum ClientOutput {
-    /// Send this as one text frame.
+    /// Send this as one text frame; over long-polling as one request, whose response is told with
+    /// `Client::answered`.
     Transmit(String),
+    /// Over long-polling alone: send this as one request beside the other, which the server may hold. A former one
+    /// that still has no response is of no use any more.
+    Hold(String),
     /// The session stands; subscriptions are on their way in the same turn. Events that the server repeats after a
     /// resumption may come before it.
     Connected {
@@ -54,6 +58,7 @@ impl fmt::Debug for ClientOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Transmit(frame) => write!(f, "Transmit({} bytes)", frame.len()),
+            Self::Hold(frame) => write!(f, "Hold({} bytes)", frame.len()),
             Self::Connected { resumed, ack } => write!(f, "Connected(resumed {resumed}, ack {ack})"),
             Self::Subscribed(pattern) => write!(f, "Subscribed({pattern})"),
             Self::SubscribeRefused { pattern, error } => write!(f, "SubscribeRefused({pattern}, {error})"),

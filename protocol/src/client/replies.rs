@@ -37,7 +37,7 @@ pub(super) struct Reply {
 
 /// What it answers, with what only that answer has.
 pub(super) enum ReplyTo {
-    Handshake { client: Option<ForeignClientId>, ack: Option<HandshakeAck> },
+    Handshake { client: Option<ForeignClientId>, ack: Option<HandshakeAck>, replay: bool },
     Connect { batch: Option<u64> },
     Subscription { wanted: bool },
     Disconnect,
@@ -58,7 +58,11 @@ impl Incoming {
             return Err(BayeuxError::wrong("channel", "expected a string", channel.get()));
         };
         let to = match channel.as_str() {
-            "/meta/handshake" => ReplyTo::Handshake { client: client_id(fields), ack: handshake_ack(fields) },
+            "/meta/handshake" => ReplyTo::Handshake {
+                client: client_id(fields),
+                ack: handshake_ack(fields),
+                replay: speaks_replay(fields.ext),
+            },
             "/meta/connect" => ReplyTo::Connect { batch: connect_batch(fields) },
             "/meta/subscribe" => ReplyTo::Subscription { wanted: true },
             "/meta/unsubscribe" => ReplyTo::Subscription { wanted: false },
@@ -113,6 +117,14 @@ fn connect_batch(fields: &Fields<'_>) -> Option<u64> {
         AckExt::Batch(batch) => Some(batch),
         AckExt::Enabled => None,
     }
+}
+
+fn speaks_replay(ext: Option<&RawValue>) -> bool {
+    #[derive(Deserialize)]
+    struct Outer {
+        replay: bool,
+    }
+    ext.and_then(|ext| serde_json::from_str::<Outer>(ext.get()).ok()).is_some_and(|ext| ext.replay)
 }
 
 fn handshake_ack(fields: &Fields<'_>) -> Option<HandshakeAck> {

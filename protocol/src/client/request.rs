@@ -3,11 +3,11 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::connection_type::ConnectionType;
 use crate::ids::MessageId;
 use crate::publication::Publication;
+use crate::server::ReplayFrom;
 
-/// The one connection type of a message stream.
-const CONNECTION_TYPE: &str = "websocket";
 /// The one version that there is.
 const VERSION: &str = "1.0";
 
@@ -69,12 +69,12 @@ struct ConnectAdvice {
     timeout: u64,
 }
 
-pub(super) fn handshake(id: RequestId, ext: Option<&RawValue>) -> String {
+pub(super) fn handshake(id: RequestId, connection: ConnectionType, ext: Option<&RawValue>) -> String {
     let message = Message {
         channel: "/meta/handshake",
         version: Some(VERSION),
         minimum_version: Some(VERSION),
-        supported_connection_types: Some([CONNECTION_TYPE]),
+        supported_connection_types: Some([connection.as_str()]),
         ext,
         ..Message::default()
     };
@@ -82,12 +82,18 @@ pub(super) fn handshake(id: RequestId, ext: Option<&RawValue>) -> String {
 }
 
 /// `batch` is the last confirmed one, where the ack extension is spoken.
-pub(super) fn connect(id: RequestId, client: &ForeignClientId, at_once: bool, batch: Option<u64>) -> String {
+pub(super) fn connect(
+    id: RequestId,
+    client: &ForeignClientId,
+    connection: ConnectionType,
+    at_once: bool,
+    batch: Option<u64>,
+) -> String {
     let ext = batch.map(|batch| crate::ext::raw(&format!(r#"{{"ack":{batch}}}"#)));
     let message = Message {
         channel: "/meta/connect",
         client_id: Some(&client.0),
-        connection_type: Some(CONNECTION_TYPE),
+        connection_type: Some(connection.as_str()),
         advice: at_once.then_some(ConnectAdvice { timeout: 0 }),
         ext: ext.as_deref(),
         ..Message::default()
@@ -95,12 +101,27 @@ pub(super) fn connect(id: RequestId, client: &ForeignClientId, at_once: bool, ba
     write(message, &own_id(id))
 }
 
-/// A subscribe, or an unsubscribe.
-pub(super) fn subscription(id: RequestId, client: &ForeignClientId, pattern: &str, wanted: bool) -> String {
+/// A subscribe, or an unsubscribe. `from` asks for what was before, where the replay extension is spoken.
+pub(super) fn subscription(
+    id: RequestId,
+    client: &ForeignClientId,
+    pattern: &str,
+    wanted: bool,
+    from: Option<ReplayFrom>,
+) -> String {
+    let ext = from.map(|from| {
+        let number = match from {
+            ReplayFrom::Oldest => "-2".to_owned(),
+            ReplayFrom::After(number) => number.to_string(),
+        };
+        // A pattern holds nothing that JSON would escape.
+        crate::ext::raw(&format!(r#"{{"replay":{{"{pattern}":{number}}}}}"#))
+    });
     let message = Message {
         channel: if wanted { "/meta/subscribe" } else { "/meta/unsubscribe" },
         client_id: Some(&client.0),
         subscription: Some(pattern),
+        ext: ext.as_deref(),
         ..Message::default()
     };
     write(message, &own_id(id))

@@ -1,10 +1,11 @@
-//! The session's life: which replies move it from phase to phase, and which silence ends it.
+//! The session's life: which replies move it from phase to phase.
 
 use std::time::Duration;
 
 use super::Client;
+use super::connection_type::ConnectionType;
 use super::heartbeat::Heartbeat;
-use super::output::{ClientOutput, CloseReason, EndReason, PublishFailure, Request};
+use super::output::{ClientOutput, CloseReason, EndReason, PublishFailure};
 use super::replies::{HandshakeAck, Incoming, Reply, ReplyTo, is_unknown_client};
 use super::request::{self, ForeignClientId, RequestId};
 use super::subscriptions::Answer;
@@ -14,6 +15,11 @@ use crate::wire;
 
 /// Handshakes on one stream before it is given up, unless a session has lasted in between.
 const MAX_HANDSHAKES: u8 = 3;
+/// Streams in a row that did not resume the session before it is given up, once they have failed for some time: some
+/// servers drop a stream where others answer that they know of no such session, and others again are merely away.
+const MAX_RESUMPTIONS: u8 = 3;
+/// That time. A server keeps sessions for about as long.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(10);
 /// A session that is still connected this long after its handshake has lasted.
 const LASTING: Duration = Duration::from_secs(10);
 
@@ -52,7 +58,9 @@ struct FrameEnd {
 
 impl Client {
     /// A stream is there.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, connection: ConnectionType) {
+        self.connection = connection;
+        self.outbox.begin(connection);
         self.handshakes = 0;
         if self.session.is_none() {
             self.subscriptions.session_lost();
@@ -77,6 +85,7 @@ impl Client {
                 Ok(Incoming::Event(publication)) => {
                     self.acks.event();
                     self.heartbeat.event();
+                    self.subscriptions.seen(&publication);
                     self.outbox.tell(ClientOutput::Event(publication));
                 }
                 Ok(Incoming::Reply(reply)) => self.replied(reply, &mut end),
@@ -108,9 +117,10 @@ impl Client {
 
     fn replied(&mut self, reply: Reply, end: &mut FrameEnd) {
         match reply.to {
-            ReplyTo::Handshake { client, ack } => {
+            ReplyTo::Handshake { client, ack, replay } => {
                 let Phase::Handshaking { id, .. } = self.phase else { return };
                 if id.is_answered_by(reply.id.as_ref()) {
+                    self.can_replay = replay;
                     self.handshake_answered(reply.outcome.map(|()| client), reply.advice, ack, end);
                 }
             }
@@ -147,6 +157,7 @@ impl Client {
             return self.end(EndReason::Dismissed(None));
         }
         self.session = Some(Session { client });
+        self.resumptions = 0;
         self.session_number += 1;
         self.phase = Phase::Connected;
         self.last_handshake = self.now;
@@ -173,6 +184,7 @@ impl Client {
             (_, Ok(())) => {
                 if matches!(self.phase, Phase::Resuming) {
                     self.phase = Phase::Connected;
+                    self.resumptions = 0;
                     self.outbox.tell(ClientOutput::Connected { resumed: true, ack: self.acks.is_enabled() });
                 }
                 if self.now.saturating_sub(self.last_handshake) >= LASTING {
@@ -258,21 +270,21 @@ impl Client {
         }
     }
 
-    fn handshake(&mut self) {
+    pub(super) fn handshake(&mut self) {
         if self.handshakes >= MAX_HANDSHAKES {
             return self.close(CloseReason::HandshakeLoop(MAX_HANDSHAKES));
         }
         self.handshakes += 1;
         let id = self.next_request();
-        self.outbox.send_alone(&request::handshake(id, self.handshake_ext.as_deref()));
+        self.outbox.send_alone(&request::handshake(id, self.connection, self.handshake_ext.as_deref()));
         self.phase = Phase::Handshaking { id, deadline: self.now.saturating_add(self.network_delay) };
     }
 
     fn connect(&mut self, at_once: bool) {
         let id = self.next_request();
         let Some(session) = &self.session else { return };
-        let message = request::connect(id, &session.client, at_once, self.acks.confirmed());
-        self.outbox.send_alone(&message);
+        let confirmed = self.acks.confirmed();
+        self.outbox.hold(&request::connect(id, &session.client, self.connection, at_once, confirmed));
         self.heartbeat.sent(id, self.now, at_once);
     }
 
@@ -284,16 +296,16 @@ impl Client {
                 self.connect(false);
             }
         }
-        self.outbox.close_frame();
+        self.outbox.end_turn();
     }
 
     fn ask_for_subscriptions(&mut self) {
         let Some(session) = &self.session else { return };
         loop {
             let id = RequestId(self.last_request + 1);
-            let Some((pattern, wanted)) = self.subscriptions.ask(id, self.now) else { return };
+            let Some((pattern, wanted, from)) = self.subscriptions.ask(id, self.now) else { return };
             self.last_request += 1;
-            self.outbox.send(&request::subscription(id, &session.client, &pattern.to_string(), wanted));
+            self.outbox.send(&request::subscription(id, &session.client, &pattern.to_string(), wanted, from));
         }
     }
 
@@ -313,51 +325,7 @@ impl Client {
         }
     }
 
-    pub(super) fn check_deadlines(&mut self) {
-        match self.phase {
-            Phase::Away => {}
-            Phase::Handshaking { deadline, .. } if deadline <= self.now => {
-                self.close(CloseReason::Unanswered(Request::Handshake));
-            }
-            Phase::Pausing { until } if until <= self.now => self.handshake(),
-            Phase::Disconnecting { deadline, .. } if deadline <= self.now => {
-                self.end(EndReason::Disconnected);
-            }
-            _ => {
-                if let Some((deadline, request)) = self.overdue()
-                    && deadline <= self.now
-                {
-                    self.close(CloseReason::Unanswered(request));
-                }
-            }
-        }
-    }
-
-    /// When the first of the outstanding requests is overdue.
-    fn overdue(&self) -> Option<(Duration, Request)> {
-        if matches!(self.phase, Phase::Disconnecting { .. }) {
-            return None;
-        }
-        let patience = self.heartbeat.hold().saturating_add(self.network_delay);
-        let connect = self.heartbeat.deadline(self.network_delay).map(|at| (at, Request::Connect));
-        let publish = self.publishes.oldest().map(|since| (since.saturating_add(patience), Request::Publish));
-        let subscription =
-            self.subscriptions.oldest().map(|since| (since.saturating_add(patience), Request::Subscription));
-        connect.into_iter().chain(publish).chain(subscription).min_by_key(|(at, _)| *at)
-    }
-
-    pub(super) fn next_deadline(&self) -> Option<Duration> {
-        let own = match self.phase {
-            Phase::Away => return None,
-            Phase::Handshaking { deadline, .. } | Phase::Disconnecting { deadline, .. } => Some(deadline),
-            Phase::Pausing { until } => Some(until),
-            Phase::Connected if self.acks.is_settled() => self.heartbeat.due(),
-            Phase::Connected | Phase::Resuming => None,
-        };
-        own.into_iter().chain(self.overdue().map(|(at, _)| at)).min()
-    }
-
-    fn close(&mut self, reason: CloseReason) {
+    pub(super) fn close(&mut self, reason: CloseReason) {
         self.leave();
         self.outbox.tell(ClientOutput::Close(reason));
     }
@@ -370,6 +338,16 @@ impl Client {
 
     /// The stream is of no use any more.
     pub(super) fn leave(&mut self) {
+        if matches!(self.phase, Phase::Resuming) {
+            if self.resumptions == 0 {
+                self.unresumed_since = self.now;
+            }
+            self.resumptions = self.resumptions.saturating_add(1);
+            let away = self.now.saturating_sub(self.unresumed_since);
+            if self.resumptions >= MAX_RESUMPTIONS && away >= GIVEN_UP_AFTER {
+                self.session = None;
+            }
+        }
         self.phase = Phase::Away;
         self.heartbeat.stop();
         self.subscriptions.stream_lost();

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use super::request::RequestId;
 use crate::channel::ChannelPattern;
+use crate::ext::CloudinitExt;
 use crate::ids::MessageId;
+use crate::publication::Publication;
+use crate::server::ReplayFrom;
 
 /// All patterns of one client, over all its sessions.
 #[derive(Default)]
@@ -13,6 +16,8 @@ pub(super) struct Subscriptions(BTreeMap<ChannelPattern, Entry>);
 
 struct Entry {
     wanted: bool,
+    /// From where on it is asked for, if its past is wanted: after what has come of it already.
+    from: Option<ReplayFrom>,
     server: Known,
 }
 
@@ -55,7 +60,7 @@ pub(super) enum Answer {
 
 impl Subscriptions {
     /// Remembers a pattern; `ask` finds it due unless the server knows it already.
-    pub(super) fn add(&mut self, pattern: ChannelPattern, limit: usize) -> Answer {
+    pub(super) fn add(&mut self, pattern: ChannelPattern, from: Option<ReplayFrom>, limit: usize) -> Answer {
         if let Some(entry) = self.0.get_mut(&pattern) {
             entry.wanted = true;
             return if matches!(entry.server, Known::Yes) {
@@ -67,7 +72,7 @@ impl Subscriptions {
         if self.0.len() >= limit {
             return Answer::Refused(pattern);
         }
-        self.0.insert(pattern, Entry { wanted: true, server: Known::No });
+        self.0.insert(pattern, Entry { wanted: true, from, server: Known::No });
         Answer::Settled
     }
 
@@ -81,11 +86,30 @@ impl Subscriptions {
         }
     }
 
-    /// The next pattern that the server has to be asked about, and whether it is wanted; it counts as asked.
-    pub(super) fn ask(&mut self, id: RequestId, now: Duration) -> Option<(ChannelPattern, bool)> {
+    /// An event has come: a session that begins later asks for those after it. Where several patterns match it, it
+    /// may have come for any of them, and then it does not tell how far the others are: rather twice than never.
+    pub(super) fn seen(&mut self, event: &Publication) {
+        let mut matching = self.0.iter_mut().filter(|(pattern, _)| pattern.matches(&event.channel));
+        let (Some((_, entry)), None) = (matching.next(), matching.next()) else { return };
+        let Some(from) = entry.from.as_mut() else { return };
+        let ext = CloudinitExt::from_ext(event.ext.as_deref());
+        let Some(seq) = ext.ok().and_then(|ext| ext.seq) else { return };
+        *from = match *from {
+            ReplayFrom::After(newest) => ReplayFrom::After(seq.max(newest)),
+            ReplayFrom::Oldest => ReplayFrom::After(seq),
+        };
+    }
+
+    /// The next pattern that the server has to be asked about, whether it is wanted, and from where on; it counts as
+    /// asked.
+    pub(super) fn ask(
+        &mut self,
+        id: RequestId,
+        now: Duration,
+    ) -> Option<(ChannelPattern, bool, Option<ReplayFrom>)> {
         let (pattern, entry) = self.0.iter_mut().find(|(_, entry)| entry.is_due())?;
         entry.server = Known::Asked { id, since: now };
-        Some((pattern.clone(), entry.wanted))
+        Some((pattern.clone(), entry.wanted, entry.from.filter(|_| entry.wanted)))
     }
 
     /// True if a reply with this id answers something that was asked in this session.

@@ -1,11 +1,13 @@
-//! One stream as the server sees it: whose it is, and what waits to be written to it.
+//! One connection as the server sees it: whose it is, what waits to be written to it, and what it still owes.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::CloseReason;
+use super::batch::SharedEvents;
 use super::io::Carrier;
+use super::number_map::NumberMap;
 use super::policy::Peer;
-use super::queue::QueuedEvent;
 use super::session::SessionKey;
 use crate::ids::ConnectionId;
 
@@ -19,13 +21,22 @@ pub(super) struct Connection {
     outgoing: VecDeque<String>,
     outgoing_bytes: usize,
     /// Events given to the shell and not yet known to be written.
-    pub(super) in_flight: Vec<QueuedEvent>,
+    pub(super) in_flight: Option<SharedEvents>,
     /// Whose they are. A later session on the same stream must not inherit them.
     pub(super) in_flight_of: Option<SessionKey>,
-    /// It has been told to close: nothing more is read from it or written to it.
+    /// Replies that are still to come: a held connect's, unsettled offers'. An exchange is answered when there is none.
+    pub(super) owed: usize,
+    /// A connect reply is among what waits or is written: its client's time runs from when it has been.
+    pub(super) starts_clock: bool,
+    /// False once something came that could not be read as messages.
+    pub(super) understood: bool,
+    /// It is to be closed once it owes nothing and everything is written.
+    pub(super) close_after: Option<CloseReason>,
+    /// It has been told to close, or has its response: nothing more is read from it or written to it.
     pub(super) closing: bool,
     /// Its deadline in `Timers` while it has no session.
     pub(super) armed: Option<Duration>,
+    dirty: bool,
 }
 
 impl Connection {
@@ -37,16 +48,21 @@ impl Connection {
             writable: true,
             outgoing: VecDeque::new(),
             outgoing_bytes: 0,
-            in_flight: Vec::new(),
+            in_flight: None,
             in_flight_of: None,
+            owed: 0,
+            starts_clock: false,
+            understood: true,
+            close_after: None,
             closing: false,
             armed: None,
+            dirty: false,
         }
     }
 
     /// Takes back what was given to the shell for this session and is not known to be written.
-    pub(super) fn take_unwritten(&mut self, of: SessionKey) -> Vec<QueuedEvent> {
-        if self.in_flight_of == Some(of) { std::mem::take(&mut self.in_flight) } else { Vec::new() }
+    pub(super) fn take_unwritten(&mut self, of: SessionKey) -> Option<SharedEvents> {
+        self.in_flight.take_if(|_| self.in_flight_of == Some(of))
     }
 
     pub(super) fn push(&mut self, message: String) {
@@ -56,6 +72,11 @@ impl Connection {
 
     pub(super) fn outgoing_bytes(&self) -> usize {
         self.outgoing_bytes
+    }
+
+    /// True if nothing is left to be said or waited for.
+    pub(super) fn is_done(&self) -> bool {
+        self.writable && self.outgoing.is_empty() && self.owed == 0
     }
 
     /// Takes the oldest messages, up to `max_bytes` of them with their commas, but at least one.
@@ -70,6 +91,9 @@ impl Connection {
             self.outgoing_bytes -= message.len();
             taken.extend(self.outgoing.pop_front());
         }
+        if self.outgoing.is_empty() && self.outgoing.capacity() > 8 {
+            self.outgoing = VecDeque::new();
+        }
         taken
     }
 }
@@ -77,8 +101,8 @@ impl Connection {
 /// All connections, and which of them may have something to write.
 #[derive(Default)]
 pub(super) struct Connections {
-    all: HashMap<ConnectionId, Connection>,
-    dirty: BTreeSet<ConnectionId>,
+    all: NumberMap<ConnectionId, Connection>,
+    dirty: VecDeque<ConnectionId>,
     unbound: usize,
 }
 
@@ -89,7 +113,6 @@ impl Connections {
     }
 
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
-        self.dirty.remove(&id);
         let connection = self.all.remove(&id)?;
         self.unbound -= usize::from(connection.session.is_none());
         Some(connection)
@@ -112,11 +135,22 @@ impl Connections {
     }
 
     pub(super) fn mark_dirty(&mut self, id: ConnectionId) {
-        self.dirty.insert(id);
+        if let Some(connection) = self.all.get_mut(&id)
+            && !std::mem::replace(&mut connection.dirty, true)
+        {
+            self.dirty.push_back(id);
+        }
     }
 
+    /// The next that may have something to write, in the order they were marked.
     pub(super) fn pop_dirty(&mut self) -> Option<ConnectionId> {
-        self.dirty.pop_first()
+        while let Some(id) = self.dirty.pop_front() {
+            if let Some(connection) = self.all.get_mut(&id) {
+                connection.dirty = false;
+                return Some(id);
+            }
+        }
+        None
     }
 
     /// Connections without a session.
@@ -124,8 +158,8 @@ impl Connections {
         self.unbound
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Connection> {
+        self.all.values()
     }
 
     pub(super) fn ids(&self) -> Vec<ConnectionId> {

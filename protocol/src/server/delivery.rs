@@ -1,160 +1,292 @@
-//! From queues to frames: what is written to a stream, and what becomes of it.
+//! From queues to frames: what is written to a connection, and what becomes of it.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 
-use super::io::Output;
+use super::batch::Batch;
+use super::connection::Connections;
+use super::io::{Carrier, Output};
+use super::policy::Principal;
 use super::queue::QueuedEvent;
-use super::session::SessionKey;
-use super::{ConnectionId, Now, Server};
-use crate::channel::ChannelKind;
-use crate::ext::raw;
-use crate::ids::{ClientId, MessageId};
+use super::reply::{Origin, Reply};
+use super::session::{Session, SessionKey};
+use super::{ConnectionId, Server, Stats};
+use crate::channel::{ChannelKind, ChannelName, ChannelPattern};
+use crate::ids::ClientId;
+use crate::limits::Limits;
 use crate::publication::Publication;
-use crate::server::reply::Reply;
 
 impl Server {
-    /// Publishes to every remote session that has subscribed and may receive. Encoded once, shared by all.
+    /// A local session publishes: its events keep their ids.
+    pub(super) fn publish_own(&mut self, publication: &Publication, receipt: Option<u64>) {
+        let timestamp = self.extensions.outgoing(self.now).timestamp;
+        self.deliver(&publication.channel, receipt, || publication.encode_at(timestamp.as_deref()));
+    }
+
+    /// Gives an event to every remote session that has subscribed and may receive. Encoded once, shared by all.
     /// What is on a service channel is for the server alone, also where `/**` would match it.
     pub(super) fn deliver(
         &mut self,
-        now: Now,
-        publication: &Publication,
-        encode: fn(&Publication) -> Arc<str>,
+        channel: &ChannelName,
         receipt: Option<u64>,
+        encode: impl FnOnce() -> String,
     ) {
-        if publication.channel.kind() != ChannelKind::Broadcast {
+        if channel.kind() != ChannelKind::Broadcast {
             return;
         }
-        let subscribers = self.subscriptions.subscribers(&publication.channel);
-        if subscribers.is_empty() {
-            return;
-        }
-        let event = QueuedEvent::new(encode(publication), receipt);
-        for key in subscribers {
-            let Some(session) = self.sessions.get(key) else { continue };
-            if self.policy.may_receive(&session.principal, &publication.channel) {
-                self.enqueue(now, key, event.clone());
+        let Self { subscriptions, sessions, policy, connections, ripe, stats, config, .. } = self;
+        let mut outlet = Outlet { connections, ripe, stats, limits: &config.limits };
+        let mut encode = Some(encode);
+        let mut event = None;
+        // Many sessions have few principals.
+        let mut known: Vec<(Principal, bool)> = Vec::new();
+        subscriptions.for_each(channel, |key| {
+            let Some(session) = sessions.get_mut(key) else { return };
+            let decided = known.iter().find(|(principal, _)| *principal == session.principal);
+            let allowed = decided.map(|(_, allowed)| *allowed).unwrap_or_else(|| {
+                let allowed = policy.may_receive(&session.principal, channel);
+                known.push((session.principal.clone(), allowed));
+                allowed
+            });
+            if allowed {
+                event =
+                    event.take().or_else(|| encode.take().map(|encode| QueuedEvent::new(encode(), receipt)));
+                if let Some(event) = &event {
+                    outlet.enqueue(key, session, event.clone());
+                }
             }
+        });
+    }
+
+    pub(super) fn tell(&mut self, client: ClientId, publication: &Publication, receipt: Option<u64>) {
+        if let Some(key) = self.sessions.find(client) {
+            let timestamp = self.extensions.outgoing(self.now).timestamp;
+            self.enqueue(key, QueuedEvent::new(publication.encode_at(timestamp.as_deref()), receipt));
         }
     }
 
-    pub(super) fn tell(
+    pub(super) fn replayed(
         &mut self,
-        now: Now,
         client: ClientId,
+        pattern: &ChannelPattern,
         publication: &Publication,
         receipt: Option<u64>,
     ) {
-        if let Some(key) = self.sessions.find(client) {
-            self.enqueue(now, key, QueuedEvent::new(publication.encode(), receipt));
+        let session = self.sessions.find(client).and_then(|key| self.sessions.get(key));
+        let wanted = session.is_some_and(|session| {
+            session.catching_up.contains(pattern)
+                && self.policy.may_receive(&session.principal, &publication.channel)
+        });
+        if wanted {
+            self.tell(client, publication, receipt);
+        } else {
+            self.outputs.extend(receipt.map(Output::Receipt));
         }
     }
 
-    fn enqueue(&mut self, now: Now, key: SessionKey, event: QueuedEvent) {
+    pub(super) fn caught_up(&mut self, client: ClientId, pattern: &ChannelPattern) {
+        let Some(key) = self.sessions.find(client) else { return };
         let Some(session) = self.sessions.get_mut(key) else { return };
-        self.stats.delivered += 1;
-        self.stats.dropped += session.queue.push(event, &self.config.limits);
-        if !session.pushes_events() {
-            self.answer_held(now, key);
-        } else if let Some(connection) = session.connection {
-            self.connections.mark_dirty(connection);
+        if let Some(at) = session.catching_up.iter().position(|behind| behind == pattern) {
+            session.catching_up.swap_remove(at);
+            self.subscriptions.insert(pattern, key);
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, key: SessionKey, event: QueuedEvent) {
+        let Self { sessions, connections, ripe, stats, config, .. } = self;
+        if let Some(session) = sessions.get_mut(key) {
+            Outlet { connections, ripe, stats, limits: &config.limits }.enqueue(key, session, event);
+        }
+    }
+
+    /// Something waits for a session again: sees to it that it goes out in this turn, if it can.
+    pub(super) fn stir(&mut self, key: SessionKey) {
+        let Self { sessions, connections, ripe, stats, config, .. } = self;
+        if let Some(session) = sessions.get_mut(key) {
+            session.stirred = false;
+            Outlet { connections, ripe, stats, limits: &config.limits }.stir(key, session);
+        }
+    }
+
+    pub(super) fn answer_ripe(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.stirred = false;
+        if !session.queue.is_empty() {
+            self.answer_held(key);
         }
     }
 
     /// Answers a held connect; nothing if none is held.
-    pub(super) fn answer_held(&mut self, now: Now, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let (Some(held), Some(connection)) = (session.held.take(), session.connection) else { return };
-        self.answer_connect(now, key, connection, held.id.as_ref());
+    pub(super) fn answer_held(&mut self, key: SessionKey) {
+        let held = self.sessions.get_mut(key).and_then(|session| session.held.take());
+        if let Some(mut held) = held {
+            self.owes_less(held.on);
+            self.answer_connect(key, held.on, &mut held.origin);
+        }
     }
 
-    /// Writes a connect reply, with the events that it carries if the session acknowledges, and starts the clock
-    /// for the client's next one.
-    pub(super) fn answer_connect(
-        &mut self,
-        now: Now,
-        key: SessionKey,
-        connection: ConnectionId,
-        id: Option<&MessageId>,
-    ) {
-        let expires = self.expiry(now);
-        let limits = &self.config.limits;
+    /// Writes a connect reply, with the events that it carries if the session acknowledges. The clock for the
+    /// client's next one starts when it has been written.
+    pub(super) fn answer_connect(&mut self, key: SessionKey, connection: ConnectionId, origin: &mut Origin) {
+        let unwritten = self.expiry() + self.config.limits.write_deadline;
         let Some(session) = self.sessions.get_mut(key) else { return };
-        session.expires = expires;
+        session.expires = unwritten;
         let first = !std::mem::replace(&mut session.connected, true);
-        let mut reply = Reply::success("/meta/connect", id);
+        let mut reply = Reply::success(origin);
         if first {
             reply = reply.with_advice(self.config.advice);
         }
-        let mut events = Vec::new();
-        if let Some(ack) = session.ack.as_mut() {
-            let room = ack.room(limits);
-            let new = if room > 0 { session.queue.take(room) } else { Vec::new() };
-            let (batch, unseen) = ack.close(new);
-            reply.ext = Some(raw(&format!(r#"{{"ack":{batch}}}"#)));
-            events = unseen;
-        }
         if let Some(stream) = self.connections.get_mut(connection) {
-            for event in events {
-                stream.push(event.json.to_string());
+            stream.starts_clock = true;
+            if let Some(ack) = session.ack.as_mut() {
+                let room = ack.room(&self.config.limits);
+                let new = if room > 0 { session.queue.take(room) } else { Vec::new() };
+                let (batch, unseen) = ack.close(new);
+                reply.ext.push(("ack", batch.to_string()));
+                for event in unseen {
+                    stream.push(event.json().to_owned());
+                }
             }
         }
-        self.reply(connection, &reply);
+        self.reply(connection, reply);
         self.arm(key);
     }
 
-    /// Makes one frame of what waits for a stream, no larger than what we would take ourselves (unless a single
-    /// message is). The rest follows when it is written.
+    /// Makes one frame of what waits for a connection.
     pub(super) fn flush(&mut self, id: ConnectionId) {
-        let Some(stream) = self.connections.get_mut(id) else { return };
-        if !stream.writable || stream.closing {
+        let Some(connection) = self.connections.get(id) else { return };
+        if !connection.writable || connection.closing {
             return;
         }
+        match connection.carrier {
+            Carrier::Stream => self.flush_stream(id),
+            Carrier::Exchange if connection.owed == 0 => self.respond(id),
+            Carrier::Exchange => {}
+        }
+        self.close_if_done(id);
+    }
+
+    /// A frame no larger than what we would take ourselves (unless a single message is). The rest follows when it is
+    /// written.
+    fn flush_stream(&mut self, id: ConnectionId) {
+        let Some(stream) = self.connections.get_mut(id) else { return };
         // Each message comes with a comma or the opening bracket.
         let frame = self.config.limits.batch_bytes.saturating_sub(1);
         let replies = stream.take_outgoing(frame);
-        let room = frame.saturating_sub(replies.iter().map(|reply| reply.len() + 1).sum());
         let session = stream.session.and_then(|key| self.sessions.get_mut(key));
+        let queue = session.filter(|session| session.pushes_events()).map(|session| {
+            session.stirred = false;
+            &mut session.queue
+        });
+        let batch = match queue {
+            Some(queue) if replies.is_empty() && self.shared.is_all_of(queue) => {
+                queue.clear();
+                self.shared.clone()
+            }
+            Some(queue) if !queue.is_empty() => {
+                let room = frame.saturating_sub(replies.iter().map(|reply| reply.len() + 1).sum());
+                let fits = replies.is_empty() || queue.next_size() <= room;
+                let events = if fits { queue.take(room) } else { Vec::new() };
+                let batch = Batch::of(&replies, events);
+                if replies.is_empty() {
+                    self.shared = batch.clone();
+                }
+                batch
+            }
+            _ if replies.is_empty() => return,
+            _ => Batch::of(&replies, Vec::new()),
+        };
+        self.transmit(id, batch);
+    }
+
+    /// An exchange's only frame: all its replies, and what of its session's events fits beside them.
+    fn respond(&mut self, id: ConnectionId) {
+        let Some(exchange) = self.connections.get_mut(id) else { return };
+        let replies = exchange.take_outgoing(usize::MAX);
+        if replies.is_empty() {
+            // Nothing has been received yet.
+            return;
+        }
+        let size: usize = replies.iter().map(|reply| reply.len() + 1).sum();
+        let room = self.config.limits.batch_bytes.saturating_sub(1 + size);
+        let session = exchange.session.and_then(|key| self.sessions.get_mut(key));
         let events = match session {
-            Some(session) if session.pushes_events() && !session.queue.is_empty() => {
-                let fits = replies.is_empty() || session.queue.next_size() <= room;
+            Some(session) if session.lends_events() && !session.queue.is_empty() => {
+                // The first may be larger than all room: without it the session would never move on.
+                let fits = session.queue.next_size() <= room || replies.len() == 1;
                 if fits { session.queue.take(room) } else { Vec::new() }
             }
             _ => Vec::new(),
         };
-        if replies.is_empty() && events.is_empty() {
-            return;
+        self.transmit(id, Batch::of(&replies, events));
+        self.disarm(id);
+        if let Some(exchange) = self.connections.get_mut(id) {
+            exchange.closing = true;
         }
-        let texts = replies.iter().map(String::as_str).chain(events.iter().map(|event| &*event.json));
-        let batch = join(texts);
-        stream.writable = false;
-        stream.in_flight = events;
-        stream.in_flight_of = stream.session;
-        self.outputs.push_back(Output::Transmit { connection: id, batch: batch.into(), understood: true });
+    }
+
+    fn transmit(&mut self, id: ConnectionId, batch: Batch) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.writable = false;
+        connection.in_flight_of = connection.session;
+        let understood = connection.understood;
+        connection.in_flight = batch.events;
+        self.outputs.push_back(Output::Transmit { connection: id, batch: batch.bytes, understood });
     }
 
     /// A frame has been written: its events have arrived as far as we can know without the ack extension.
     pub(super) fn written(&mut self, id: ConnectionId) {
-        let Some(stream) = self.connections.get_mut(id) else { return };
-        stream.writable = true;
-        let arrived = std::mem::take(&mut stream.in_flight);
+        let expires = self.expiry();
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.writable = true;
+        let arrived = connection.in_flight.take();
+        if connection.starts_clock && connection.outgoing_bytes() == 0 {
+            connection.starts_clock = false;
+            let session =
+                connection.session.and_then(|key| self.sessions.get_mut(key).map(|found| (key, found)));
+            if let Some((key, session)) = session {
+                session.expires = expires;
+                self.arm(key);
+            }
+        }
         self.connections.mark_dirty(id);
-        self.receipts(&arrived);
+        if let Some(arrived) = arrived {
+            self.receipts(&arrived);
+        }
     }
 
     pub(super) fn receipts(&mut self, arrived: &[QueuedEvent]) {
-        self.outputs.extend(arrived.iter().filter_map(|event| event.receipt).map(Output::Receipt));
+        self.outputs.extend(arrived.iter().filter_map(QueuedEvent::receipt).map(Output::Receipt));
     }
 }
 
-/// A JSON array of texts that are JSON.
-fn join<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> String {
-    let size: usize = texts.clone().map(|text| text.len() + 1).sum();
-    let mut batch = String::with_capacity(size + 1);
-    for text in texts {
-        batch.push(if batch.is_empty() { '[' } else { ',' });
-        batch.push_str(text);
+/// Where a session's events go next: the parts of the server that hear of them.
+struct Outlet<'a> {
+    connections: &'a mut Connections,
+    ripe: &'a mut VecDeque<SessionKey>,
+    stats: &'a mut Stats,
+    limits: &'a Limits,
+}
+
+impl Outlet<'_> {
+    fn enqueue(&mut self, key: SessionKey, session: &mut Session, event: QueuedEvent) {
+        self.stats.delivered += 1;
+        self.stats.dropped += session.queue.push(event, self.limits);
+        self.stats.fullest_queue = self.stats.fullest_queue.max(session.queue.len());
+        self.stir(key, session);
     }
-    batch.push(']');
-    batch
+
+    /// Once for all that comes before the next flush: a fan-out does this for every delivery.
+    fn stir(&mut self, key: SessionKey, session: &mut Session) {
+        if session.stirred {
+            return;
+        }
+        if let Some(stream) = session.stream.filter(|_| session.ack.is_none()) {
+            session.stirred = true;
+            self.connections.mark_dirty(stream);
+        } else if session.held.is_some() {
+            session.stirred = true;
+            self.ripe.push_back(key);
+        }
+    }
 }

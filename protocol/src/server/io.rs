@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::policy::{Peer, Principal};
+use super::extensions::replay::ReplayFrom;
+use super::policy::{Peer, PeerAddress, Principal};
 use crate::advice::{Advice, Reconnect};
 use crate::channel::ChannelPattern;
 use crate::error::BayeuxError;
@@ -22,6 +23,10 @@ pub struct ServerConfig {
     pub advice: Advice,
     /// How much longer than `advice.interval` a client may stay away.
     pub max_interval: Duration,
+    /// How sessions may be carried, as the shell can; a handshake needs one of them.
+    pub connection_types: &'static [&'static str],
+    /// Whether the shell keeps events and answers [`Output::Replay`].
+    pub replay: bool,
 }
 
 impl Default for ServerConfig {
@@ -35,6 +40,8 @@ impl Default for ServerConfig {
                 timeout: Duration::from_secs(30),
             },
             max_interval: Duration::from_secs(10),
+            connection_types: &["websocket", "long-polling"],
+            replay: false,
         }
     }
 }
@@ -121,7 +128,26 @@ pub enum Input<'a> {
         /// As with `Publish`.
         receipt: Option<u64>,
     },
-    /// A local session's verdict on an offer: the publish reply goes out now.
+    /// An event that a replay has found. What the client may not receive, or has unsubscribed from since, is
+    /// passed over.
+    Replayed {
+        /// Whose replay.
+        client: ClientId,
+        /// Which of its subscriptions.
+        pattern: &'a ChannelPattern,
+        /// The event.
+        publication: &'a Publication,
+        /// Given back as [`Output::Receipt`] once the client has it, or at once if it is passed over.
+        receipt: Option<u64>,
+    },
+    /// A replay has handed over everything: from now on the subscription hears what is published.
+    CaughtUp {
+        /// Whose replay.
+        client: ClientId,
+        /// Which of its subscriptions.
+        pattern: &'a ChannelPattern,
+    },
+    /// A verdict on an offer or a replay: the reply goes out now.
     Settled {
         /// Which offer.
         offer: OfferId,
@@ -170,6 +196,10 @@ pub enum EndReason {
     Expired,
     /// It began a new session on the same stream.
     Replaced,
+    /// The policy does not let it go on.
+    Revoked,
+    /// An extension has ended it.
+    Vetoed,
 }
 
 /// What the shell has to do.
@@ -210,6 +240,16 @@ pub enum Output {
         /// The message.
         publication: Publication,
     },
+    /// A client subscribes and wants what is retained. Decide with [`Input::Settled`]; if it is granted, hand over
+    /// the events of each pattern in order with [`Input::Replayed`], and end it with [`Input::CaughtUp`].
+    Replay {
+        /// Names the verdict.
+        offer: OfferId,
+        /// Who.
+        client: ClientId,
+        /// Its patterns, and from where on each.
+        wanted: Vec<(ChannelPattern, ReplayFrom)>,
+    },
     /// A peer has taken an event that was published with this receipt. May come more than once.
     Receipt(u64),
     /// A client has subscribed to more than before.
@@ -231,6 +271,8 @@ pub enum Output {
         principal: Principal,
         /// Over which stream.
         connection: ConnectionId,
+        /// Where its peer is.
+        address: PeerAddress,
     },
     /// A session has ended.
     SessionEnded {
@@ -259,6 +301,10 @@ impl fmt::Debug for Input<'_> {
             Self::Tell { client, publication, receipt } => {
                 write!(f, "Tell({client}, {publication:?}, receipt {receipt:?})")
             }
+            Self::Replayed { client, pattern, publication, receipt } => {
+                write!(f, "Replayed({client}, {pattern}, {publication:?}, receipt {receipt:?})")
+            }
+            Self::CaughtUp { client, pattern } => write!(f, "CaughtUp({client}, {pattern})"),
             Self::Settled { offer, verdict } => write!(f, "Settled({offer:?}, {verdict:?})"),
             Self::Drain => f.write_str("Drain"),
         }
@@ -278,29 +324,15 @@ impl fmt::Debug for Output {
             Self::Deliver { to, sender, publication } => {
                 write!(f, "Deliver({to:?}, {sender:?}, {publication:?})")
             }
+            Self::Replay { offer, client, wanted } => write!(f, "Replay({offer:?}, {client}, {wanted:?})"),
             Self::Receipt(receipt) => write!(f, "Receipt({receipt})"),
             Self::Subscribed { client, principal, added, had } => {
                 write!(f, "Subscribed({client}, {principal}, {added:?}, had {had:?})")
             }
-            Self::SessionBegun { client, principal, connection } => {
+            Self::SessionBegun { client, principal, connection, .. } => {
                 write!(f, "SessionBegun({client}, {principal}, {connection})")
             }
             Self::SessionEnded { client, reason } => write!(f, "SessionEnded({client}, {reason:?})"),
         }
     }
-}
-
-/// Counters and sizes, for status and metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stats {
-    /// Sessions alive.
-    pub sessions: usize,
-    /// Streams open.
-    pub connections: usize,
-    /// Messages received, bad ones included.
-    pub received: u64,
-    /// Events put into sessions' queues.
-    pub delivered: u64,
-    /// Events dropped from full queues.
-    pub dropped: u64,
 }

@@ -1,46 +1,39 @@
 //! The meta channels: handshake, connect, subscribe, unsubscribe, disconnect (Bayeux 1.0, "Meta Channels").
 
-use super::io::{EndReason, Output};
+use super::extensions::replay;
+use super::io::{Carrier, EndReason, Output};
 use super::policy::Principal;
-use super::queue::SessionQueue;
 use super::reply::{Origin, Reply};
-use super::session::{HeldConnect, Session, SessionKey};
-use super::{ConnectionId, Now, Server};
+use super::session::{HeldConnect, SessionKey};
+use super::subscriptions::Granted;
+use super::{ConnectionId, Server};
 use crate::advice::{ReceivedAdvice, Reconnect};
 use crate::channel::{ChannelKind, ChannelPattern};
 use crate::error::{BayeuxError, ErrorCode};
-use crate::ext::{AckExt, raw};
+use crate::ext::AckExt;
 use crate::wire::Fields;
-
-/// What this server speaks.
-pub(super) const CONNECTION_TYPES: &[&str] = &["websocket"];
 
 impl Server {
     pub(super) fn handshake(
         &mut self,
-        now: Now,
         connection: ConnectionId,
         fields: &Fields<'_>,
-        origin: &Origin,
-    ) {
-        let admitted = self.admit(connection, fields);
-        let reply = match admitted {
-            Ok(principal) => {
-                let ack = AckExt::from_ext(fields.ext) == Some(AckExt::Enabled);
-                let client = self.begin_session(now, connection, principal, ack);
-                let mut reply = Reply::success(&origin.channel, origin.id.as_ref());
-                reply.client_id = Some(client.reveal());
-                reply.ext = ack.then(|| raw(r#"{"ack":true}"#));
-                reply.with_advice(self.config.advice)
-            }
-            Err(error) => {
-                let next =
-                    if error.code() == ErrorCode::Busy { Reconnect::Handshake } else { Reconnect::None };
-                Reply::failure(&origin.channel, origin.id.as_ref(), &error)
-                    .with_advice(self.config.advice.with(next))
-            }
-        };
-        self.reply(connection, &reply.with_version(CONNECTION_TYPES));
+        origin: &mut Origin,
+    ) -> Result<(), BayeuxError> {
+        let principal = self.admit(connection, fields)?;
+        let ack = AckExt::from_ext(fields.ext) == Some(AckExt::Enabled);
+        let client = self.begin_session(connection, principal, ack);
+        let mut reply = Reply::success(origin);
+        reply.client_id = Some(client.reveal());
+        if ack {
+            reply.ext.push(("ack", "true".to_owned()));
+        }
+        if self.config.replay && replay::is_wanted(fields.ext) {
+            reply.ext.push(("replay", "true".to_owned()));
+        }
+        let reply = reply.with_advice(self.config.advice).with_version(self.config.connection_types);
+        self.reply(connection, reply);
+        Ok(())
     }
 
     /// Everything that can stand against a session.
@@ -55,8 +48,9 @@ impl Server {
         let types = fields.supported_connection_types.ok_or_else(|| BayeuxError::missing(field))?;
         let types: Vec<String> = serde_json::from_str(types.get())
             .map_err(|_| BayeuxError::wrong(field, "expected an array of strings", types.get()))?;
-        if !types.iter().any(|offered| CONNECTION_TYPES.contains(&offered.as_str())) {
-            let text = format!("Connection types not supported, expected {}", CONNECTION_TYPES.join(" or "));
+        let ours = self.config.connection_types;
+        if !types.iter().any(|offered| ours.contains(&offered.as_str())) {
+            let text = format!("Connection types not supported, expected {}", ours.join(" or "));
             return Err(BayeuxError::new(ErrorCode::ConnectionTypes, types.join(" "), text));
         }
         let stream = self.connections.get(connection).ok_or_else(BayeuxError::unknown_client)?;
@@ -67,55 +61,24 @@ impl Server {
         self.policy.admit(&stream.peer, fields.ext)
     }
 
-    /// Begins a session on a stream. One that the stream had before is over: its client has given it up.
-    fn begin_session(
-        &mut self,
-        now: Now,
-        connection: ConnectionId,
-        principal: Principal,
-        ack: bool,
-    ) -> crate::ids::ClientId {
-        let client = self.ids.next_client_id();
-        let Some(stream) = self.connections.get(connection) else { return client };
-        let peer = stream.peer.clone();
-        if let Some(former) = stream.session {
-            self.answer_held(now, former);
-            self.end_session(now, former, EndReason::Replaced);
-        }
-        let key = self.sessions.insert(Session {
-            client,
-            principal: principal.clone(),
-            peer,
-            connected: false,
-            connection: None,
-            subscriptions: Vec::new(),
-            queue: SessionQueue::default(),
-            held: None,
-            expires: self.expiry(now),
-            ack: ack.then(Default::default),
-            armed: None,
-        });
-        self.bind(connection, key);
-        self.arm(key);
-        self.outputs.push_back(Output::SessionBegun { client, principal, connection });
-        client
-    }
-
     pub(super) fn connect(
         &mut self,
-        now: Now,
         connection: ConnectionId,
+        key: SessionKey,
         fields: &Fields<'_>,
-        origin: &Origin,
+        origin: &mut Origin,
         alone: bool,
-    ) -> Result<(), BayeuxError> {
-        let key = self.resolve(now, connection, fields)?;
+    ) {
         // A second connect replaces the first, which gets a normal empty answer.
-        self.answer_held(now, key);
+        self.answer_held(key);
+        if self.connections.get(connection).is_some_and(|stream| stream.carrier == Carrier::Exchange) {
+            // Whoever polls does not listen on the stream any more.
+            self.leave_stream(key);
+        }
         let advice = fields.advice.map(|raw| ReceivedAdvice::from_json(raw.get())).unwrap_or_default();
-        let Some(session) = self.sessions.get_mut(key) else { return Err(BayeuxError::unknown_client()) };
-        let mut carries_events = false;
+        let Some(session) = self.sessions.get_mut(key) else { return };
         let mut seen = Vec::new();
+        let mut carries_events = session.lends_events() && !session.queue.is_empty();
         if let Some(ack) = session.ack.as_mut() {
             if let Some(AckExt::Batch(batch)) = AckExt::from_ext(fields.ext) {
                 seen = ack.seen(batch);
@@ -125,43 +88,69 @@ impl Server {
         // Never longer than we would by ourselves, whatever the client asks.
         let hold = advice.timeout.map_or(self.config.advice.timeout, |t| t.min(self.config.advice.timeout));
         if session.connected && alone && !carries_events && !hold.is_zero() {
-            session.held = Some(HeldConnect { id: origin.id.clone(), until: now.uptime + hold });
+            let until = self.now.uptime + hold;
+            session.held = Some(HeldConnect { origin: origin.take(), until, on: connection });
+            if let Some(connection) = self.connections.get_mut(connection) {
+                connection.owed += 1;
+            }
             self.arm(key);
         } else {
-            self.answer_connect(now, key, connection, origin.id.as_ref());
+            self.answer_connect(key, connection, origin);
         }
         self.receipts(&seen);
-        Ok(())
     }
 
     pub(super) fn subscribe(
         &mut self,
-        now: Now,
         connection: ConnectionId,
+        key: SessionKey,
         fields: &Fields<'_>,
-        origin: &Origin,
+        origin: &mut Origin,
     ) -> Result<(), BayeuxError> {
-        let key = self.resolve(now, connection, fields)?;
         let patterns = read_subscription(fields)?;
         let added = self.check_subscriptions(key, patterns)?;
-        let Some(session) = self.sessions.get_mut(key) else { return Err(BayeuxError::unknown_client()) };
+        let wanted = if self.config.replay { replay::wanted(fields.ext, &added)? } else { Vec::new() };
+        let granted = Granted::new(added, &wanted, fields.subscription);
+        if wanted.is_empty() {
+            self.subscribe_granted(connection, key, granted, origin);
+            return Ok(());
+        }
+        let client = self.sessions.get(key).ok_or_else(BayeuxError::unknown_client)?.client;
+        let offer = self.offer(connection, Some(key), origin, Some(granted))?;
+        self.outputs.push_back(Output::Replay { offer, client, wanted });
+        Ok(())
+    }
+
+    /// Records what has been granted, and says so.
+    pub(super) fn subscribe_granted(
+        &mut self,
+        connection: ConnectionId,
+        key: SessionKey,
+        granted: Granted,
+        origin: &mut Origin,
+    ) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
         let had = session.subscriptions.clone();
-        session.subscriptions.extend(added.iter().cloned());
+        let new = |pattern: &&ChannelPattern| !had.contains(pattern);
+        let added: Vec<ChannelPattern> = granted.live.iter().filter(new).cloned().collect();
+        let behind = granted.replayed.iter().filter(new);
+        session.subscriptions.extend(added.iter().chain(behind.clone()).cloned());
+        session.catching_up.extend(behind.cloned());
+        if !session.catching_up.is_empty() && !self.behind.contains(&key) {
+            self.behind.push(key);
+        }
         let (client, principal) = (session.client, session.principal.clone());
         for pattern in &added {
             self.subscriptions.insert(pattern, key);
         }
-        let reply =
-            Reply::success(&origin.channel, origin.id.as_ref()).with_subscription(fields.subscription);
-        self.reply(connection, &reply);
+        self.reply(connection, Reply::success(origin).with_subscription(Some(granted.asked())));
         if !added.is_empty() {
             self.outputs.push_back(Output::Subscribed { client, principal, added, had });
         }
-        Ok(())
     }
 
     /// Decides all before any is applied. Returns the ones to record: new, and not of `/service/`.
-    fn check_subscriptions(
+    pub(super) fn check_subscriptions(
         &self,
         key: SessionKey,
         patterns: Vec<ChannelPattern>,
@@ -198,42 +187,28 @@ impl Server {
 
     pub(super) fn unsubscribe(
         &mut self,
-        now: Now,
         connection: ConnectionId,
+        key: SessionKey,
         fields: &Fields<'_>,
-        origin: &Origin,
+        origin: &mut Origin,
     ) -> Result<(), BayeuxError> {
-        let key = self.resolve(now, connection, fields)?;
         let patterns = read_subscription(fields)?;
         let Some(session) = self.sessions.get_mut(key) else { return Err(BayeuxError::unknown_client()) };
         session.subscriptions.retain(|pattern| !patterns.contains(pattern));
+        session.catching_up.retain(|pattern| !patterns.contains(pattern));
         for pattern in &patterns {
             self.subscriptions.remove(pattern, key);
         }
-        let reply =
-            Reply::success(&origin.channel, origin.id.as_ref()).with_subscription(fields.subscription);
-        self.reply(connection, &reply);
+        self.reply(connection, Reply::success(origin).with_subscription(fields.subscription));
         Ok(())
     }
 
-    pub(super) fn disconnect(
-        &mut self,
-        now: Now,
-        connection: ConnectionId,
-        fields: &Fields<'_>,
-        origin: &Origin,
-    ) -> Result<(), BayeuxError> {
-        let key = self.resolve(now, connection, fields)?;
-        let held = self.sessions.get_mut(key).and_then(|session| session.held.take());
-        if let Some(held) = held {
-            let reply = Reply::success("/meta/connect", held.id.as_ref());
-            self.reply(connection, &reply.with_advice(self.config.advice.with(Reconnect::None)));
-        }
-        self.reply(connection, &Reply::success(&origin.channel, origin.id.as_ref()));
+    pub(super) fn disconnect(&mut self, connection: ConnectionId, key: SessionKey, origin: &mut Origin) {
+        self.release_held(key, Reconnect::None);
+        self.reply(connection, Reply::success(origin));
         // What waits for the client still goes out with the replies.
         self.flush(connection);
-        self.end_session(now, key, EndReason::Disconnected);
-        Ok(())
+        self.end_session(key, EndReason::Disconnected);
     }
 }
 

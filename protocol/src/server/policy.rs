@@ -110,24 +110,52 @@ impl fmt::Display for Peer {
 
 /// Whom the policy took a peer for when it let it in. The policy alone gives it a meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Principal(Arc<str>);
+pub struct Principal {
+    name: Arc<str>,
+    rights: u64,
+    credential: u64,
+}
 
 impl Principal {
     /// Names one.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self(name.into())
+        Self { name: name.into(), rights: 0, credential: 0 }
+    }
+
+    /// The same with the policy's own word on what it may do.
+    #[must_use]
+    pub fn with_rights(self, rights: u64) -> Self {
+        Self { rights, ..self }
+    }
+
+    /// The same with the policy's own number of the credential it has shown; 0 is none.
+    #[must_use]
+    pub fn with_credential(self, credential: u64) -> Self {
+        Self { credential, ..self }
     }
 
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// What [`Self::with_rights`] has noted.
+    #[must_use]
+    pub const fn rights(&self) -> u64 {
+        self.rights
+    }
+
+    /// What [`Self::with_credential`] has noted.
+    #[must_use]
+    pub const fn credential(&self) -> u64 {
+        self.credential
     }
 }
 
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 
@@ -145,6 +173,14 @@ pub trait SecurityPolicy: Send {
     /// # Errors
     /// The refusal, as the peer will read it.
     fn admit_unconnected(&self, peer: &Peer) -> Result<Principal, BayeuxError>;
+
+    /// May a session go on? Asked for each of its messages, as its credential may have been taken away.
+    ///
+    /// # Errors
+    /// The refusal, as the peer will read it; with 401 it is told not to come back.
+    fn may_continue(&self, _principal: &Principal) -> Result<(), BayeuxError> {
+        Ok(())
+    }
 
     /// May it ask for this pattern? What arrives is decided anew for each channel by [`Self::may_receive`].
     fn may_subscribe(&self, principal: &Principal, pattern: &ChannelPattern) -> bool;

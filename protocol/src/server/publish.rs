@@ -2,110 +2,132 @@
 
 use super::io::{OfferId, Output, Sender};
 use super::reply::{Origin, Reply};
-use super::{ConnectionId, Now, Server};
+use super::session::SessionKey;
+use super::subscriptions::Granted;
+use super::{ConnectionId, LocalSession, Server};
 use crate::channel::ChannelName;
 use crate::error::BayeuxError;
-use crate::publication::Publication;
+use crate::publication::{self, Publication};
 use crate::wire::Fields;
 
-/// A publish whose reply waits for a local session's verdict.
+/// A request whose reply waits for a verdict.
 #[derive(Debug)]
 pub(super) struct PendingOffer {
     connection: ConnectionId,
+    session: Option<SessionKey>,
     origin: Origin,
+    /// What is granted with it, if it is a subscribe that wants a replay.
+    subscribe: Option<Granted>,
 }
 
 impl Server {
     pub(super) fn publish(
         &mut self,
-        now: Now,
         connection: ConnectionId,
+        session: Option<SessionKey>,
         channel: ChannelName,
         fields: &Fields<'_>,
-        origin: &Origin,
+        origin: &mut Origin,
     ) -> Result<(), BayeuxError> {
-        let sender = self.sender(now, connection, fields)?;
+        let sender = self.sender(connection, session)?;
         let data = fields.data.ok_or_else(|| BayeuxError::missing("data"))?;
         if !self.policy.may_publish(&sender.principal, &channel) {
             return Err(BayeuxError::forbidden(channel.as_str(), "Publishing here is not allowed"));
         }
-        let publication = Publication {
-            channel,
+        let ext = fields.ext.filter(|ext| ext.get() != "null");
+        let accepts = |local: &LocalSession| local.accepts.iter().any(|pattern| pattern.matches(&channel));
+        let hears = |local: &LocalSession| local.subscribes.iter().any(|pattern| pattern.matches(&channel));
+        let publication = |origin: &Origin| Publication {
+            channel: channel.clone(),
             id: origin.id.clone(),
             data: data.to_owned(),
-            ext: fields.ext.filter(|ext| ext.get() != "null").map(ToOwned::to_owned),
+            ext: ext.map(ToOwned::to_owned),
         };
-        let accepts = |channel: &ChannelName, local: &super::LocalSession| {
-            local.accepts.iter().any(|pattern| pattern.matches(channel))
-        };
-        if let Some(local) = self.locals.iter().find(|local| accepts(&publication.channel, local)) {
-            let to = local.id;
-            return self.offer(connection, origin, to, sender, publication);
+        if let Some(to) = self.locals.iter().find(|local| accepts(local)).map(|local| local.id) {
+            let publication = publication(origin);
+            let offer = self.offer(connection, session, origin, None)?;
+            self.outputs.push_back(Output::Offer { offer, to, sender, publication });
+            return Ok(());
         }
-        self.broadcast(now, &sender, &publication);
-        self.reply(connection, &Reply::success(&origin.channel, origin.id.as_ref()));
+        let timestamp = self.extensions.outgoing(self.now).timestamp;
+        let encode = || publication::encode(&channel, None, data, ext, timestamp.as_deref());
+        self.deliver(&channel, None, encode);
+        self.deliver_behind(&channel, encode);
+        for local in self.locals.iter().filter(|local| hears(local)) {
+            self.outputs.push_back(Output::Deliver {
+                to: local.id,
+                sender: sender.clone(),
+                publication: publication(origin),
+            });
+        }
+        self.reply(connection, Reply::success(origin));
         Ok(())
     }
 
     fn sender(
         &mut self,
-        now: Now,
         connection: ConnectionId,
-        fields: &Fields<'_>,
+        session: Option<SessionKey>,
     ) -> Result<Sender, BayeuxError> {
-        if fields.client_id.is_some_and(|raw| raw.get() != "null") {
-            let key = self.resolve(now, connection, fields)?;
+        if let Some(key) = session {
             let session = self.sessions.get(key).ok_or_else(BayeuxError::unknown_client)?;
             return Ok(Sender { principal: session.principal.clone(), client: Some(session.client) });
         }
         let stream = self.connections.get(connection).ok_or_else(BayeuxError::unknown_client)?;
         let principal = self.policy.admit_unconnected(&stream.peer)?;
         if stream.session.is_none() {
-            self.await_session(now, connection);
+            self.await_session(connection);
         }
         Ok(Sender { principal, client: None })
     }
 
-    /// Asks a local session; the reply goes out with its verdict.
-    fn offer(
+    /// Keeps a request until its verdict comes.
+    pub(super) fn offer(
         &mut self,
         connection: ConnectionId,
-        origin: &Origin,
-        to: super::LocalId,
-        sender: Sender,
-        publication: Publication,
-    ) -> Result<(), BayeuxError> {
-        if self.offers.len() >= self.config.limits.pending_offers {
-            return Err(BayeuxError::busy(
-                "Too many messages are waiting to be accepted, send it again later",
-            ));
+        session: Option<SessionKey>,
+        origin: &mut Origin,
+        subscribe: Option<Granted>,
+    ) -> Result<OfferId, BayeuxError> {
+        let limits = &self.config.limits;
+        let of_connection = self.connections.get(connection).map_or(0, |connection| connection.owed);
+        if self.offers.len() >= limits.pending_offers || of_connection >= limits.pending_offers_per_connection
+        {
+            let text = "Too many messages are waiting to be accepted, send it again later";
+            return Err(BayeuxError::busy(text));
+        }
+        if let Some(connection) = self.connections.get_mut(connection) {
+            connection.owed += 1;
         }
         self.last_offer += 1;
         let offer = OfferId(self.last_offer);
-        self.offers.insert(offer, PendingOffer { connection, origin: origin.clone() });
-        self.outputs.push_back(Output::Offer { offer, to, sender, publication });
-        Ok(())
+        self.offers.insert(offer, PendingOffer { connection, session, origin: origin.take(), subscribe });
+        Ok(offer)
     }
 
     pub(super) fn settle(&mut self, offer: OfferId, verdict: Result<(), BayeuxError>) {
-        // A verdict for a stream that is gone has nobody to go to; the reply is dropped there.
-        let Some(PendingOffer { connection, origin }) = self.offers.remove(&offer) else { return };
-        let reply = match &verdict {
-            Ok(()) => Reply::success(&origin.channel, origin.id.as_ref()),
-            Err(error) => Reply::failure(&origin.channel, origin.id.as_ref(), error),
+        let Some(PendingOffer { connection, session, mut origin, subscribe }) = self.offers.remove(&offer)
+        else {
+            return;
         };
-        self.reply(connection, &reply);
-    }
-
-    fn broadcast(&mut self, now: Now, sender: &Sender, publication: &Publication) {
-        self.deliver(now, publication, Publication::encode_without_id, None);
-        for local in &self.locals {
-            if local.subscribes.iter().any(|pattern| pattern.matches(&publication.channel)) {
-                self.outputs.push_back(Output::Deliver {
-                    to: local.id,
-                    sender: sender.clone(),
-                    publication: publication.clone(),
-                });
+        self.owes_less(connection);
+        // The session may go on over another stream. One that has none will ask again.
+        let moved = session.and_then(|key| self.sessions.get(key)).and_then(|session| session.stream);
+        let gone = !self.is_open(connection);
+        let to = moved.filter(|_| gone).unwrap_or(connection);
+        match (verdict, subscribe, session) {
+            (Ok(()), Some(granted), Some(key)) => {
+                // Meanwhile the session may have ended, or subscribed to as much as it may.
+                let patterns = granted.live.iter().chain(&granted.replayed).cloned().collect();
+                match self.check_subscriptions(key, patterns) {
+                    Ok(_) => self.subscribe_granted(to, key, granted, &mut origin),
+                    Err(error) => self.refuse(to, &mut origin, Some(granted.asked()), &error.into()),
+                }
+            }
+            (Ok(()), ..) => self.reply(to, Reply::success(&mut origin)),
+            (Err(error), subscribe, _) => {
+                let asked = subscribe.as_ref().map(Granted::asked);
+                self.refuse(to, &mut origin, asked, &error.into());
             }
         }
     }

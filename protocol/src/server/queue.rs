@@ -6,38 +6,55 @@ use std::sync::Arc;
 
 use crate::limits::Limits;
 
-/// One event on its way to one session. The text is shared by all receivers. No derived `Debug`: it may be a secret.
+/// One event on its way to sessions; all of them share it. No derived `Debug`: it may be a secret.
 #[derive(Clone)]
-pub(super) struct QueuedEvent {
-    pub(super) json: Arc<str>,
+pub(super) struct QueuedEvent(Arc<Event>);
+
+struct Event {
+    json: String,
     /// The publisher wants to know when a peer's socket, or a peer's ack, has taken it.
-    pub(super) receipt: Option<u64>,
+    receipt: Option<u64>,
     /// Not an event, but the marker for so many that were dropped at its place.
     missed: u64,
 }
 
 impl QueuedEvent {
-    pub(super) fn new(json: Arc<str>, receipt: Option<u64>) -> Self {
-        Self { json, receipt, missed: 0 }
+    pub(super) fn new(json: String, receipt: Option<u64>) -> Self {
+        Self(Arc::new(Event { json, receipt, missed: 0 }))
     }
 
     /// Tells a reader how many events it has missed at this place of its stream (`specs/protocol.md`).
     fn gap(missed: u64) -> Self {
         let json = format!(r#"{{"channel":"/service/gap","data":{{"dropped":{missed}}}}}"#);
-        Self { json: json.into(), receipt: None, missed }
+        Self(Arc::new(Event { json, receipt: None, missed }))
+    }
+
+    pub(super) fn json(&self) -> &str {
+        &self.0.json
+    }
+
+    pub(super) fn receipt(&self) -> Option<u64> {
+        self.0.receipt
     }
 
     /// How many events it tells of.
     fn weight(&self) -> u64 {
-        self.missed.max(1)
+        self.0.missed.max(1)
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
 impl fmt::Debug for QueuedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "QueuedEvent({} bytes)", self.json.len())
+        write!(f, "QueuedEvent({} bytes)", self.0.json.len())
     }
 }
+
+/// Places that an empty queue may keep.
+const KEPT: usize = 8;
 
 /// First in, first out, up to a count and a number of bytes.
 #[derive(Debug, Default)]
@@ -51,20 +68,20 @@ pub(super) struct SessionQueue {
 impl SessionQueue {
     /// Adds an event; over the limits the oldest are dropped. Returns how many were.
     pub(super) fn push(&mut self, event: QueuedEvent, limits: &Limits) -> u64 {
-        self.bytes += event.json.len();
+        self.bytes += event.json().len();
         self.events.push_back(event);
         let mut dropped = 0;
         while self.events.len() > limits.queued_messages || self.bytes > limits.queued_bytes {
             let Some(oldest) = self.events.pop_front() else { break };
-            self.bytes -= oldest.json.len();
+            self.bytes -= oldest.json().len();
             self.gap += oldest.weight();
-            dropped += u64::from(oldest.missed == 0);
+            dropped += u64::from(oldest.0.missed == 0);
         }
         dropped
     }
 
     /// Puts events back that were taken and did not arrive. They are older than all others; limits hold.
-    pub(super) fn put_back(&mut self, events: Vec<QueuedEvent>, limits: &Limits) -> u64 {
+    pub(super) fn put_back(&mut self, events: &[QueuedEvent], limits: &Limits) -> u64 {
         if events.is_empty() {
             return 0;
         }
@@ -73,27 +90,27 @@ impl SessionQueue {
             let gap = std::mem::take(&mut self.gap);
             self.push_front(QueuedEvent::gap(gap));
         }
-        for event in events.into_iter().rev() {
-            self.push_front(event);
+        for event in events.iter().rev() {
+            self.push_front(event.clone());
         }
         match self.events.pop_back() {
             None => 0,
             Some(newest) => {
-                self.bytes -= newest.json.len();
+                self.bytes -= newest.json().len();
                 self.push(newest, limits)
             }
         }
     }
 
     fn push_front(&mut self, event: QueuedEvent) {
-        self.bytes += event.json.len();
+        self.bytes += event.json().len();
         self.events.push_front(event);
     }
 
     /// Bytes that the first of [`Self::take`] needs, with its comma.
     pub(super) fn next_size(&self) -> usize {
-        let next = if self.gap > 0 { QueuedEvent::gap(self.gap).json.len() } else { 0 };
-        1 + if next > 0 { next } else { self.events.front().map_or(0, |event| event.json.len()) }
+        let next = if self.gap > 0 { QueuedEvent::gap(self.gap).json().len() } else { 0 };
+        1 + if next > 0 { next } else { self.events.front().map_or(0, |event| event.json().len()) }
     }
 
     /// Takes the oldest events, with their commas up to `max_bytes` of them but at least one. A gap marker comes first where
@@ -103,28 +120,52 @@ impl SessionQueue {
         if self.gap > 0 {
             taken.push(QueuedEvent::gap(std::mem::take(&mut self.gap)));
         }
-        let mut size: usize = taken.iter().map(|marker| marker.json.len() + 1).sum();
+        let mut size: usize = taken.iter().map(|marker| marker.json().len() + 1).sum();
         while let Some(event) = self.events.front() {
-            size += event.json.len() + 1;
+            size += event.json().len() + 1;
             if size > max_bytes && !taken.is_empty() {
                 break;
             }
-            self.bytes -= event.json.len();
+            self.bytes -= event.json().len();
             taken.extend(self.events.pop_front());
         }
+        self.shrink();
         taken
+    }
+
+    /// True if these events wait here, and nothing else.
+    pub(super) fn holds_exactly(&self, events: &[QueuedEvent]) -> bool {
+        self.gap == 0
+            && self.events.len() == events.len()
+            && self.events.iter().zip(events).all(|(ours, theirs)| ours.is(theirs))
+    }
+
+    /// Lets everything go: somebody else has it.
+    pub(super) fn clear(&mut self) {
+        self.events.clear();
+        (self.bytes, self.gap) = (0, 0);
+        self.shrink();
+    }
+
+    /// A burst must not leave its space behind in every session.
+    fn shrink(&mut self) {
+        if self.events.is_empty() && self.events.capacity() > KEPT {
+            self.events = VecDeque::new();
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.events.is_empty() && self.gap == 0
     }
 
-    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &QueuedEvent> {
+        self.events.iter()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.events.len()
     }
@@ -139,7 +180,7 @@ mod tests {
     }
 
     fn texts(events: &[QueuedEvent]) -> Vec<&str> {
-        events.iter().map(|e| &*e.json).collect()
+        events.iter().map(QueuedEvent::json).collect()
     }
 
     #[test]
@@ -174,7 +215,7 @@ mod tests {
         let taken = queue.take(4);
         assert_eq!(texts(&taken), ["1", "2"]);
         queue.push(event("4"), &limits);
-        assert_eq!(queue.put_back(taken, &limits), 1);
+        assert_eq!(queue.put_back(&taken, &limits), 1);
         assert_eq!(texts(&queue.take(99))[1..], ["2", "3", "4"]);
     }
 
@@ -189,14 +230,14 @@ mod tests {
         let taken = queue.take(99);
         assert_eq!(texts(&taken), [&marker(2), "3", "4", "5"]);
         queue.push(event("6"), &limits);
-        assert_eq!(queue.put_back(taken, &limits), 1, "the marker is no event");
+        assert_eq!(queue.put_back(&taken, &limits), 1, "the marker is no event");
         let taken = queue.take(99);
         assert_eq!(texts(&taken), [&marker(3), "4", "5", "6"]);
         let wide = Limits { queued_messages: 9, ..Limits::default() };
         for text in ["7", "8", "9", "10"] {
             queue.push(event(text), &limits);
         }
-        assert_eq!(queue.put_back(taken, &wide), 0);
+        assert_eq!(queue.put_back(&taken, &wide), 0);
         assert_eq!(texts(&queue.take(999)), [&marker(3), "4", "5", "6", &marker(1), "8", "9", "10"]);
     }
 }

@@ -6,16 +6,19 @@
 //!                   └── stayed away ───────┴──▶ gone      (both ends are "unknown client")
 //! ```
 //!
-//! A session outlives its stream: another stream of the same party continues it by naming its clientId.
+//! A session outlives its connections. It has a stream, over which events are pushed, or it has none and its events
+//! travel with the responses to its requests; either way another connection of the same party continues it by naming
+//! its clientId.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use super::ack::AckState;
+use super::extensions::ack::AckState;
+use super::number_map::NumberMap;
 use super::policy::{Peer, Principal};
 use super::queue::SessionQueue;
+use super::reply::Origin;
 use crate::channel::ChannelPattern;
-use crate::ids::{ClientId, ConnectionId, MessageId};
+use crate::ids::{ClientId, ConnectionId};
 
 /// A session's number within the server; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,8 +27,10 @@ pub(super) struct SessionKey(pub(super) u64);
 /// A connect that waits for an event, its deadline, or another connect.
 #[derive(Debug)]
 pub(super) struct HeldConnect {
-    pub(super) id: Option<MessageId>,
+    pub(super) origin: Origin,
     pub(super) until: Duration,
+    /// Where it came, and where its reply goes.
+    pub(super) on: ConnectionId,
 }
 
 #[derive(Debug)]
@@ -35,19 +40,49 @@ pub(super) struct Session {
     pub(super) peer: Peer,
     /// True once a connect has been answered.
     pub(super) connected: bool,
-    pub(super) connection: Option<ConnectionId>,
+    /// Its WebSocket; none while it lives by requests, or has lost it.
+    pub(super) stream: Option<ConnectionId>,
     pub(super) subscriptions: Vec<ChannelPattern>,
+    /// Those of them that a replay is still filling; they hear nothing else.
+    pub(super) catching_up: Vec<ChannelPattern>,
     pub(super) queue: SessionQueue,
     pub(super) held: Option<HeldConnect>,
     /// When it ends unless heard of; counts only while no connect is held.
     pub(super) expires: Duration,
     /// The ack extension's state, if the client asked for it.
-    pub(super) ack: Option<AckState>,
+    pub(super) ack: Option<Box<AckState>>,
     /// The earliest deadline for it in `Timers`.
     pub(super) armed: Option<Duration>,
+    /// Its events are on their way out: its stream is marked or being written, or its held connect is on the list of
+    /// those with something to carry.
+    pub(super) stirred: bool,
 }
 
 impl Session {
+    pub(super) fn new(
+        client: ClientId,
+        principal: Principal,
+        peer: Peer,
+        ack: bool,
+        expires: Duration,
+    ) -> Self {
+        Self {
+            client,
+            principal,
+            peer,
+            connected: false,
+            stream: None,
+            subscriptions: Vec::new(),
+            catching_up: Vec::new(),
+            queue: SessionQueue::default(),
+            held: None,
+            expires,
+            ack: ack.then(Box::default),
+            armed: None,
+            stirred: false,
+        }
+    }
+
     /// The next moment at which something has to happen to it by itself.
     pub(super) fn deadline(&self) -> Duration {
         self.held.as_ref().map_or(self.expires, |held| held.until)
@@ -55,15 +90,20 @@ impl Session {
 
     /// True if events may go out without a connect to carry them.
     pub(super) fn pushes_events(&self) -> bool {
-        self.ack.is_none()
+        self.ack.is_none() && self.stream.is_some()
+    }
+
+    /// True if events may travel with whatever response goes out next.
+    pub(super) fn lends_events(&self) -> bool {
+        self.ack.is_none() && self.stream.is_none()
     }
 }
 
 /// All sessions, by key and by clientId.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    by_key: HashMap<SessionKey, Session>,
-    by_client: HashMap<ClientId, SessionKey>,
+    by_key: NumberMap<SessionKey, Session>,
+    by_client: NumberMap<ClientId, SessionKey>,
     last: u64,
 }
 
@@ -92,6 +132,10 @@ impl Sessions {
 
     pub(super) fn find(&self, client: ClientId) -> Option<SessionKey> {
         self.by_client.get(&client).copied()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.by_key.values()
     }
 
     pub(super) fn keys(&self) -> Vec<SessionKey> {

@@ -3,8 +3,39 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+
+use super::extensions::replay::ReplayFrom;
 use super::session::SessionKey;
 use crate::channel::{ChannelName, ChannelPattern};
+
+/// What a subscribe is granted: recorded, and answered with, at once or when its replay is.
+#[derive(Debug)]
+pub(super) struct Granted {
+    /// Hear what is published from now on.
+    pub(super) live: Vec<ChannelPattern>,
+    /// Hear it once their replay has caught up.
+    pub(super) replayed: Vec<ChannelPattern>,
+    asked: Box<RawValue>,
+}
+
+impl Granted {
+    /// `patterns` as they were asked for; those among `wanted` are replayed first.
+    pub(super) fn new(
+        patterns: Vec<ChannelPattern>,
+        wanted: &[(ChannelPattern, ReplayFrom)],
+        asked: Option<&RawValue>,
+    ) -> Self {
+        let is_wanted = |pattern: &ChannelPattern| wanted.iter().any(|(wanted, _)| wanted == pattern);
+        let (replayed, live) = patterns.into_iter().partition(is_wanted);
+        Self { live, replayed, asked: asked.unwrap_or(RawValue::NULL).to_owned() }
+    }
+
+    /// The request's own words, which every reply repeats.
+    pub(super) fn asked(&self) -> &RawValue {
+        &self.asked
+    }
+}
 
 type Subscribers = BTreeSet<SessionKey>;
 
@@ -35,15 +66,21 @@ impl SubscriptionIndex {
         }
     }
 
-    /// All subscribers of a channel, each once, in a fixed order.
-    pub(super) fn subscribers(&self, channel: &ChannelName) -> Vec<SessionKey> {
+    /// Calls with all subscribers of a channel, each once, in a fixed order.
+    pub(super) fn for_each(&self, channel: &ChannelName, mut call: impl FnMut(SessionKey)) {
         let exact = self.exact.get(channel);
         let one = self.one_segment.get(channel.parent());
-        let any = channel.ancestors().filter_map(|ancestor| self.any_depth.get(ancestor));
-        let mut found: Vec<SessionKey> = exact.into_iter().chain(one).chain(any).flatten().copied().collect();
+        // Most servers have no or few of these, and hashing every ancestor is what would cost most here.
+        let ancestors = if self.any_depth.is_empty() { None } else { Some(channel.ancestors()) };
+        let any = ancestors.into_iter().flatten().filter_map(|ancestor| self.any_depth.get(ancestor));
+        let mut sources = exact.into_iter().chain(one).chain(any);
+        let Some(first) = sources.next() else { return };
+        let Some(second) = sources.next() else { return first.iter().copied().for_each(call) };
+        let mut found: Vec<SessionKey> =
+            first.iter().chain(second).chain(sources.flatten()).copied().collect();
         found.sort_unstable();
         found.dedup();
-        found
+        found.into_iter().for_each(&mut call);
     }
 }
 
@@ -93,7 +130,9 @@ mod tests {
             }
             let expected: BTreeSet<SessionKey> =
                 model.iter().filter(|(p, _)| p.matches(&channel)).map(|(_, key)| *key).collect();
-            prop_assert_eq!(index.subscribers(&channel), expected.into_iter().collect::<Vec<_>>());
+            let mut found = Vec::new();
+            index.for_each(&channel, |key| found.push(key));
+            prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
             for (pattern, key) in &model {
                 index.remove(pattern, *key);
             }

@@ -110,6 +110,9 @@ fn all_limits_together_fit() {
     let full = JournalLimits::default();
     let limits = JournalLimits {
         outbox_bytes: full.outbox_bytes / SCALE as u64,
+        // As much as can be configured.
+        retained_events: 1_000_000,
+        retained_bytes: (8 << 20) / SCALE as u64,
         inbox_bytes: full.inbox_bytes / SCALE as u64,
         preimage_bytes: full.preimage_bytes / SCALE,
         held_bytes: full.held_bytes / SCALE,
@@ -139,6 +142,16 @@ fn all_limits_together_fit() {
         });
     }
     assert!(journal.dropped().unwrap().reporting > 100);
+    for _ in 0..40 {
+        once(&mut journal, |txn| {
+            for seq in txn.reserve_seq(100)? {
+                txn.append_event(seq, &report)?;
+                txn.settle_event(seq)?;
+            }
+            Ok(())
+        });
+    }
+    assert!(journal.window().unwrap().forgotten.0 > 1_000, "the retained events are over their bound");
     // Written as numbers, a file's bytes take up to four times their size.
     let state = FileState::of_root(vec![200; limits.preimage_bytes / 4 - 100], 0o600);
     let preimage = Preimage { files: vec![("/f".into(), Some(state))], ..Preimage::default() };

@@ -3,6 +3,7 @@
 mod crash;
 mod faults;
 mod model;
+mod retention;
 mod rules;
 
 use std::path::Path;
@@ -27,6 +28,7 @@ fn push(id: &str, payload: &str) -> Push {
         generation: None,
         confirm_seconds: None,
         arrived_ms: 7,
+        signed: false,
     }
 }
 

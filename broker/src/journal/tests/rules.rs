@@ -142,6 +142,28 @@ fn generations_rise() {
 }
 
 #[test]
+fn what_is_signed_is_accepted_once() {
+    let root = root();
+    let signed = |id, generation| Push { signed: true, ..with_generation(id, "1", generation) };
+    let replayed = |given, highest, repeated| Admission::Replayed { given, highest, repeated };
+    {
+        let mut journal = open(root.path());
+        // One without a signature does not count for those that have one.
+        let plain = accept(&mut journal, &with_generation("p", "0", 3));
+        finish(&mut journal, plain.arrival, None);
+        let five = accept(&mut journal, &signed("a", 5));
+        assert_eq!(once(&mut journal, |txn| txn.accept(&signed("a", 5))), Admission::Pending(five.arrival));
+        assert_eq!(once(&mut journal, |txn| txn.accept(&signed("b", 5))), replayed(5, 5, false));
+        // That it failed does not make it new.
+        finish(&mut journal, five.arrival, None);
+    }
+    let mut journal = open(root.path());
+    assert_eq!(once(&mut journal, |txn| txn.accept(&signed("a", 5))), replayed(5, 5, true));
+    assert_eq!(once(&mut journal, |txn| txn.accept(&signed("c", 4))), replayed(4, 5, false));
+    accept(&mut journal, &signed("c", 6));
+}
+
+#[test]
 fn a_full_inbox_is_busy() {
     let root = root();
     let limits = JournalLimits { inbox_entries: 2, inbox_bytes: 8192, ..JournalLimits::default() };
@@ -273,7 +295,7 @@ fn an_unknown_format_is_refused() {
     drop(database);
     let error = Journal::open(root.path(), JournalLimits::default()).unwrap_err();
     assert!(matches!(error, JournalError::Format { found: 7, .. }));
-    assert!(error.to_string().contains("has format 7, expected 2: use the version"), "{error}");
+    assert!(error.to_string().contains("has format 7, expected 3: use the version"), "{error}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod ack;
 mod hostile;
+mod long_polling;
 mod publishing;
 mod reconnecting;
 mod subscribing;
@@ -87,6 +88,7 @@ impl Script {
         std::iter::from_fn(|| self.client.poll_output())
             .map(|output| match output {
                 ClientOutput::Transmit(frame) => frame,
+                ClientOutput::Hold(frame) => format!("hold {frame}"),
                 ClientOutput::Event(event) => format!("{} {}", event.channel, event.data),
                 other => format!("{other:?}"),
             })

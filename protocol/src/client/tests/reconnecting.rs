@@ -77,6 +77,31 @@ fn silence_closes_the_stream() {
 }
 
 #[test]
+fn a_session_that_no_stream_resumes_is_given_up() {
+    let mut script = Script::connected();
+    script.close();
+    for id in 3..9 {
+        assert_eq!(
+            script.open(),
+            [connect_at_once(id)],
+            "a server that is away for a moment is not given up"
+        );
+        assert_eq!(script.close(), [""; 0]);
+        script.now += secs(2);
+    }
+    assert_eq!(script.open(), [handshake(9)]);
+    // One that is resumed in between starts the count over.
+    script.receive(&shaken(9, "abc"));
+    for id in [11, 14, 17] {
+        script.close();
+        script.open();
+        script.close();
+        assert_eq!(script.open(), [connect_at_once(id + 1)]);
+        assert_eq!(script.receive(&good("connect", id + 1)).len(), 2);
+    }
+}
+
+#[test]
 fn handshakes_end() {
     let mut script = Script::new(ClientConfig::default());
     script.open();

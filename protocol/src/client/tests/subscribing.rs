@@ -1,6 +1,7 @@
 //! Subscriptions: batched, remembered, taken back, refused.
 
 use super::*;
+use crate::server::ReplayFrom;
 
 /// The subscribe or unsubscribe with this id.
 fn asks(what: &str, id: u64, pattern: &str) -> String {
@@ -109,4 +110,67 @@ fn a_session_unknown_to_a_subscribe_does_not_forget_it() {
         "advice":{"reconnect":"handshake"}}]"#;
     assert_eq!(script.receive(gone), [handshake(4)]);
     assert_eq!(script.receive(&shaken(4, "abc"))[1], format!("[{}]", asks("subscribe", 5, "/a")));
+}
+
+/// A subscribe that asks for the past.
+fn asks_from(id: u64, pattern: &str, from: i64) -> String {
+    let ext = format!(r#","ext":{{"replay":{{"{pattern}":{from}}}}}}}"#);
+    asks("subscribe", id, pattern).trim_end_matches('}').to_owned() + &ext
+}
+
+#[test]
+fn one_with_a_past_goes_on_in_the_next_session_after_what_has_come() {
+    let mut script = Script::new(ClientConfig { replay: true, ..ClientConfig::default() });
+    for (text, from) in [
+        ("/a/*", ReplayFrom::Oldest),
+        ("/b", ReplayFrom::After(7)),
+        ("/c", ReplayFrom::After(3)),
+        ("/c/*", ReplayFrom::Oldest),
+        ("/c/**", ReplayFrom::After(2)),
+    ] {
+        script.client.subscribe_from(script.now(), pattern(text), from);
+    }
+    script.subscribe(&["/d"]);
+    assert!(script.open()[0].ends_with(r#""ext":{"replay":true}}]"#));
+    assert!(!script.client.can_replay());
+    let frame = [
+        asks_from(2, "/b", 7),
+        asks_from(3, "/c", 3),
+        asks("subscribe", 4, "/d"),
+        asks_from(5, "/a/*", -2),
+        asks_from(6, "/c/*", -2),
+        asks_from(7, "/c/**", 2),
+    ];
+    let frame = format!("[{}]", frame.join(","));
+    let answered = SHAKEN.replace(r#""version""#, r#""ext":{"replay":true},"version""#);
+    assert_eq!(script.receive(&answered)[1..], [frame, connect(8)]);
+    assert!(script.client.can_replay());
+
+    // Out of order, below what was asked for, without a number, without a past.
+    for (channel, ext) in [
+        ("/a/x", r#"{"cloudinit":{"seq":9}}"#),
+        ("/a/x", r#"{"cloudinit":{"seq":8}}"#),
+        ("/b", r#"{"cloudinit":{"seq":6}}"#),
+        ("/c", r#"{"other":1}"#),
+        // It came for one of the two: nobody can tell for which.
+        ("/c/x", r#"{"cloudinit":{"seq":9}}"#),
+        ("/c/x/y", r#"{"cloudinit":{"seq":5}}"#),
+        ("/d", r#"{"cloudinit":{"seq":10}}"#),
+    ] {
+        script.receive(&format!(r#"[{{"channel":"{channel}","data":1,"ext":{ext}}}]"#));
+    }
+    let gone = r#"[{"channel":"/meta/connect","id":"8","successful":false,"error":"402::Unknown client",
+        "advice":{"reconnect":"handshake","interval":0}}]"#;
+    script.receive(gone);
+    let frame = [
+        asks_from(10, "/b", 7),
+        asks_from(11, "/c", 3),
+        asks("subscribe", 12, "/d"),
+        asks_from(13, "/a/*", 9),
+        asks_from(14, "/c/*", -2),
+        asks_from(15, "/c/**", 5),
+    ];
+    let frame = format!("[{}]", frame.join(","));
+    assert_eq!(script.receive(&shaken(9, "abc"))[1..], [frame, connect(16)]);
+    assert!(!script.client.can_replay(), "this server does not say so");
 }

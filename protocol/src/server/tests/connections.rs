@@ -21,15 +21,15 @@ fn draining_answers_held_connects_and_closes_all() {
     let messages = driver.take(1);
     assert_eq!(channels(&messages), ["/meta/connect", "/a"], "what waits goes out first");
     assert_eq!(data(&messages), [1]);
-    let closes: Vec<_> = (1..=3).map(|id| (id, CloseReason::GoingAway)).collect();
-    assert_eq!(driver.closes(), closes);
+    // The first had a frame to be written before.
+    assert_eq!(driver.closes(), [2, 3, 1].map(|id| (id, CloseReason::GoingAway)));
     assert_eq!(driver.ask(1, &publish(&client, "/a", &json!(1))), NOTHING);
     driver.input(Input::Drain);
     assert_eq!(driver.closes(), [], "told once");
     for id in 1..=3 {
         driver.cut(id);
     }
-    assert_eq!(driver.server.stats().connections, 0);
+    assert_eq!(driver.server.stats().streams, 0);
     driver.advance(10.1);
     assert_eq!((driver.ended().len(), driver.server.next_timeout()), (2, None));
 }
@@ -43,7 +43,7 @@ fn unknown_streams_are_no_ones() {
     driver.input(Input::Closed { connection });
     assert_eq!(driver.take(9), NOTHING);
     let stats = driver.server.stats();
-    assert_eq!((stats.connections, stats.received), (0, 0));
+    assert_eq!((stats.streams, stats.received), (0, 0));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn statistics_count_what_happened() {
     driver.send_text(3, "[7,{}]");
     driver.publish("/a", 1);
     let stats = driver.server.stats();
-    assert_eq!((stats.sessions, stats.connections, stats.received), (2, 3, 8));
+    assert_eq!((stats.sessions, stats.streams, stats.received), (2, 3, 8));
     assert_eq!((stats.delivered, stats.dropped), (2, 0));
 }
 

@@ -140,6 +140,27 @@ impl Driver {
         });
     }
 
+    /// A client that polls makes a request. Its response, if there is one already, is in `take`.
+    pub(in super::super) fn request(&mut self, id: u64, message: &Value) {
+        self.request_as(id, UNIX_USER, message);
+    }
+
+    pub(in super::super) fn request_as(&mut self, id: u64, peer: PeerAddress, message: &Value) {
+        let (connection, carrier) = (ConnectionId(id), Carrier::Exchange);
+        self.input(Input::Opened { connection, peer: peer.into(), carrier });
+        self.send(id, message);
+    }
+
+    /// A request whose response comes at once and reaches its client.
+    #[track_caller]
+    pub(in super::super) fn poll(&mut self, id: u64, message: &Value) -> Vec<Value> {
+        self.request(id, message);
+        let mut frames = self.take_frames(id);
+        assert_eq!(frames.len(), 1, "one response: {frames:?}");
+        self.cut(id);
+        frames.remove(0)
+    }
+
     pub(in super::super) fn cut(&mut self, id: u64) {
         self.stalled.remove(&id);
         self.writing.remove(&id);

@@ -16,7 +16,7 @@ fn the_reply_has_all_that_clients_need() {
     let reply = driver.ask_one(1, &handshake());
     let client = "00000000000000000000000000000001";
     let expected = json!({"channel": "/meta/handshake", "id": 1, "successful": true, "clientId": client,
-        "version": "1.0", "supportedConnectionTypes": ["websocket"],
+        "version": "1.0", "supportedConnectionTypes": ["websocket", "long-polling"],
         "advice": {"reconnect": "retry", "interval": 0, "timeout": 30000}});
     assert_eq!(reply, expected);
     let begun: Vec<String> = driver.outputs.iter().map(|output| format!("{output:?}")).collect();
@@ -69,7 +69,7 @@ fn a_refused_handshake_says_why_and_to_stop() {
         assert_eq!(reply["channel"], "/meta/handshake");
         assert_eq!(reply["advice"], json!({"reconnect": "none", "interval": 0, "timeout": 30000}), "{reply}");
         assert_eq!(reply["version"], "1.0");
-        assert_eq!(reply["supportedConnectionTypes"], json!(["websocket"]));
+        assert_eq!(reply["supportedConnectionTypes"], json!(["websocket", "long-polling"]));
         assert_eq!(reply.get("clientId"), None, "never in a failed handshake");
         assert_eq!(driver.server.stats().sessions, 0);
         // The stream is as good as before.

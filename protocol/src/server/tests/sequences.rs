@@ -56,6 +56,9 @@ enum Step {
     Unstall(usize),
     /// One frame on a stream, for the n-th newest session.
     Send(usize, usize, Vec<Request>),
+    /// A request of its own, of the n-th newest session. What answers it may be lost.
+    Exchange(u32, bool, usize, Vec<Request>),
+    CutExchange(usize),
     Publish(usize, usize, usize),
     Junk(usize, usize),
     LocalPublish(usize),
@@ -90,6 +93,9 @@ fn step() -> impl Strategy<Value = Step> {
         40 => stream.clone().prop_map(Step::Unstall),
         200 => (stream.clone(), session.clone(), prop::collection::vec(request(), 1..4))
             .prop_map(|(stream, session, requests)| Step::Send(stream, session, requests)),
+        120 => (0..20_u32, any::<bool>(), session.clone(), prop::collection::vec(request(), 1..4))
+            .prop_map(|(uid, dies, session, requests)| Step::Exchange(uid / 16, dies, session, requests)),
+        20 => (0..4_usize).prop_map(Step::CutExchange),
         100 => (stream.clone(), session.clone(), channel.clone())
             .prop_map(|(stream, session, channel)| Step::Publish(stream, session, channel)),
         20 => (stream, 0..JUNK.len()).prop_map(|(stream, junk)| Step::Junk(stream, junk)),
@@ -136,6 +142,17 @@ impl Player {
             Step::Stall(stream) => self.streams[stream].into_iter().for_each(|id| self.model.stall(id)),
             Step::Unstall(stream) => self.streams[stream].into_iter().for_each(|id| self.model.unstall(id)),
             Step::Send(stream, session, requests) => self.send(stream, session, &requests),
+            Step::Exchange(uid, dies, session, requests) => {
+                self.last += 1;
+                let id = self.last;
+                let text = self.requests(id, session, &requests);
+                self.model.exchange(id, uid, dies, text.as_bytes());
+            }
+            Step::CutExchange(nth) => {
+                if let Some(id) = self.model.exchanges.iter().copied().nth(nth) {
+                    self.model.cut(id);
+                }
+            }
             Step::Publish(stream, session, channel) => self.publish(stream, session, CHANNELS[channel]),
             Step::Junk(stream, junk) => self.frame(stream, JUNK[junk]),
             Step::LocalPublish(channel) => self.local_publish(CHANNELS[channel]),
@@ -199,12 +216,17 @@ impl Player {
 
     fn send(&mut self, stream: usize, session: usize, requests: &[Request]) {
         let Some(id) = self.streams[stream] else { return };
+        let text = self.requests(id, session, requests);
+        self.frame(stream, &text);
+    }
+
+    fn requests(&mut self, id: u64, session: usize, requests: &[Request]) -> String {
         let client = self.client(session);
         // What stands beside a handshake is ignored: it is no request.
         let handshake = requests.iter().find(|request| matches!(request, Request::Handshake { .. }));
         let answered = handshake.map_or(requests, std::slice::from_ref);
         let messages: Vec<Value> = answered.iter().map(|request| self.message(id, client, request)).collect();
-        self.frame(stream, &Value::from(messages).to_string());
+        Value::from(messages).to_string()
     }
 
     fn message(&mut self, connection: u64, client: ClientId, request: &Request) -> Value {
@@ -226,7 +248,8 @@ impl Player {
                 message["ext"] = json!({"ack": ack, "user": if *admin { "admin" } else { "guest" }});
             }
             Request::Connect { ack, at_once } => {
-                let seen = [json!(self.model.batch(client)), json!(1), json!(999_999), json!("x")];
+                let batch = self.model.batch(client);
+                let seen = [json!(batch), json!(batch.min(1)), json!(999_999), json!("x")];
                 message["ext"] = json!({"ack": seen[usize::from(*ack)]});
                 if *at_once {
                     message["advice"] = json!({"timeout": 0});

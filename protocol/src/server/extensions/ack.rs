@@ -5,12 +5,12 @@
 
 use std::collections::VecDeque;
 
-use super::queue::QueuedEvent;
 use crate::limits::Limits;
+use crate::server::queue::QueuedEvent;
 
 /// What one session has been sent and has not acknowledged.
 #[derive(Debug, Default)]
-pub(super) struct AckState {
+pub(in crate::server) struct AckState {
     /// The last batch that was closed.
     batch: u64,
     unseen: VecDeque<(u64, QueuedEvent)>,
@@ -21,7 +21,7 @@ pub(super) struct AckState {
 impl AckState {
     /// The client has seen this batch and all before it. Returns what it has seen. A number that was never
     /// given out is nonsense and changes nothing.
-    pub(super) fn seen(&mut self, batch: u64) -> Vec<QueuedEvent> {
+    pub(in crate::server) fn seen(&mut self, batch: u64) -> Vec<QueuedEvent> {
         let mut seen = Vec::new();
         if batch > self.batch {
             return seen;
@@ -29,30 +29,35 @@ impl AckState {
         while self.unseen.front().is_some_and(|(of, _)| *of <= batch) {
             seen.extend(self.unseen.pop_front().map(|(_, event)| event));
         }
-        self.bytes -= seen.iter().map(|event| event.json.len()).sum::<usize>();
+        self.bytes -= seen.iter().map(|event| event.json().len()).sum::<usize>();
         seen
     }
 
     /// Closes a batch: all that is unseen, and the new events. Returns its number and its events.
-    pub(super) fn close(&mut self, new: Vec<QueuedEvent>) -> (u64, Vec<QueuedEvent>) {
+    pub(in crate::server) fn close(&mut self, new: Vec<QueuedEvent>) -> (u64, Vec<QueuedEvent>) {
         self.batch += 1;
         let batch = self.batch;
         for (of, _) in &mut self.unseen {
             *of = batch;
         }
-        self.bytes += new.iter().map(|event| event.json.len()).sum::<usize>();
+        self.bytes += new.iter().map(|event| event.json().len()).sum::<usize>();
         self.unseen.extend(new.into_iter().map(|event| (batch, event)));
         (batch, self.unseen.iter().map(|(_, event)| event.clone()).collect())
     }
 
+    /// What was sent and not seen, oldest first.
+    pub(in crate::server) fn unseen(&self) -> impl Iterator<Item = &QueuedEvent> {
+        self.unseen.iter().map(|(_, event)| event)
+    }
+
     /// True if something was sent and not seen.
-    pub(super) fn has_unseen(&self) -> bool {
+    pub(in crate::server) fn has_unseen(&self) -> bool {
         !self.unseen.is_empty()
     }
 
     /// Bytes of further events that it may carry. What a reader has not acknowledged counts against its queue, so
     /// that a silent one cannot grow it.
-    pub(super) fn room(&self, limits: &Limits) -> usize {
+    pub(in crate::server) fn room(&self, limits: &Limits) -> usize {
         if self.unseen.len() < limits.queued_messages {
             limits.queued_bytes.saturating_sub(self.bytes)
         } else {
@@ -70,7 +75,7 @@ mod tests {
     }
 
     fn texts(events: &[QueuedEvent]) -> Vec<&str> {
-        events.iter().map(|e| &*e.json).collect()
+        events.iter().map(QueuedEvent::json).collect()
     }
 
     #[test]

@@ -1,0 +1,271 @@
+//! One stream that speaks HTTP, watched: which phase it is in, how long that may take, and when a response is out.
+//!
+//! ```text
+//!            first byte          head read           response made        written
+//! ▶ waiting ────────────▶ head ────────────▶ request ──────────────▶ answer ────────▶ waiting
+//!   keep-alive            10 s               (its own deadlines)     30 s
+//! ```
+//!
+//! The server of hyper has a deadline for heads that also ends idle connections, and none for writing; and it does
+//! not tell when a response has been handed to the system, which is when its events are no longer ours. So this looks
+//! at the stream from below.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use cloud_channel_protocol::ConnectionId;
+use cloud_channel_protocol::server::Peer;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use super::{HEAD_DEADLINE, KEEP_ALIVE, Stream, WRITE_DEADLINE};
+
+/// What is known of a stream while it speaks HTTP. Shared by the stream below hyper, the service above it, and the
+/// task that runs both.
+#[derive(Debug)]
+pub(super) struct Watch {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    since: Instant,
+    /// The exchange under way.
+    exchange: Option<ConnectionId>,
+    /// The body of its response has been taken: what is flushed from then on ends with it.
+    handed_over: bool,
+    /// What the task has to be told.
+    note: Option<Note>,
+    task: Option<Waker>,
+    upgrade: Option<Peer>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing of a request is there. `fresh` if there has never been one.
+    Waiting { fresh: bool },
+    /// Some of its head is.
+    Head,
+    /// It is being served.
+    Request,
+    /// Its response is being written.
+    Answer,
+}
+
+/// What the task that runs the stream has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Note {
+    /// The response of this exchange is written.
+    Answered(ConnectionId),
+    /// Others need the place.
+    SentAway,
+}
+
+impl Watch {
+    pub(super) fn new() -> Self {
+        let state = State {
+            phase: Phase::Waiting { fresh: true },
+            since: Instant::now(),
+            exchange: None,
+            handed_over: false,
+            note: None,
+            task: None,
+            upgrade: None,
+        };
+        Self { state: Mutex::new(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request's head has been read.
+    pub(super) fn request(&self) {
+        self.lock().enter(Phase::Request);
+    }
+
+    /// Its response is made, and goes out now.
+    pub(super) fn answer(&self) {
+        self.lock().enter(Phase::Answer);
+    }
+
+    /// The request is an exchange of the core's.
+    pub(super) fn exchange(&self, id: ConnectionId) {
+        self.lock().exchange = Some(id);
+    }
+
+    /// Takes the exchange that is open still, which is over with the stream.
+    pub(super) fn take_exchange(&self) -> Option<ConnectionId> {
+        self.lock().exchange.take()
+    }
+
+    /// All of an exchange's response is on its way to the stream.
+    pub(super) fn handed_over(&self) {
+        self.lock().handed_over = true;
+    }
+
+    /// The stream becomes a WebSocket of this peer once the response is written.
+    pub(super) fn upgrade(&self, peer: Peer) {
+        self.lock().upgrade = Some(peer);
+    }
+
+    pub(super) fn take_upgrade(&self) -> Option<Peer> {
+        self.lock().upgrade.take()
+    }
+
+    /// Since when it does nothing; `None` if it does something.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let state = self.lock();
+        matches!(state.phase, Phase::Waiting { .. } | Phase::Head).then_some(state.since)
+    }
+
+    /// Asks it to leave.
+    pub(super) fn send_away(&self) {
+        let mut state = self.lock();
+        state.note.get_or_insert(Note::SentAway);
+        state.wake();
+    }
+
+    /// Waits for the next note.
+    pub(super) fn poll_note(&self, cx: &Context<'_>) -> Poll<Note> {
+        let mut state = self.lock();
+        if let Some(note) = state.note.take() {
+            return Poll::Ready(note);
+        }
+        if !state.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            state.task = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Some bytes have come.
+    fn received(&self) {
+        let mut state = self.lock();
+        if matches!(state.phase, Phase::Waiting { .. }) {
+            state.enter(Phase::Head);
+        }
+    }
+
+    /// All that was given to the stream is out.
+    fn flushed(&self) {
+        let mut state = self.lock();
+        if state.phase != Phase::Answer || (state.exchange.is_some() && !state.handed_over) {
+            return;
+        }
+        state.handed_over = false;
+        state.enter(Phase::Waiting { fresh: false });
+        if let Some(id) = state.exchange.take() {
+            state.note = Some(Note::Answered(id));
+            state.wake();
+        }
+    }
+
+    /// Until when something has to happen.
+    fn deadline(&self) -> Option<Instant> {
+        let state = self.lock();
+        let after = match state.phase {
+            Phase::Waiting { fresh: true } | Phase::Head => HEAD_DEADLINE,
+            Phase::Waiting { fresh: false } => KEEP_ALIVE,
+            Phase::Answer => WRITE_DEADLINE,
+            Phase::Request => return None,
+        };
+        Some(state.since + after)
+    }
+}
+
+impl State {
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.since = Instant::now();
+    }
+
+    fn wake(&self) {
+        if let Some(task) = &self.task {
+            task.wake_by_ref();
+        }
+    }
+}
+
+/// The stream below hyper. Late peers make it fail, which ends the connection.
+#[derive(Debug)]
+pub(super) struct Watched {
+    stream: Stream,
+    watch: Arc<Watch>,
+    /// Over when the deadline is for which it was set last.
+    timer: Pin<Box<Sleep>>,
+    set_for: Option<Instant>,
+}
+
+impl Watched {
+    pub(super) fn new(stream: Stream, watch: Arc<Watch>) -> Self {
+        Self { stream, watch, timer: Box::pin(tokio::time::sleep(HEAD_DEADLINE)), set_for: None }
+    }
+
+    pub(super) fn into_stream(self) -> Stream {
+        self.stream
+    }
+
+    /// Passes on what the stream says, unless that is to wait and it has waited long enough.
+    fn unless_late<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            return polled;
+        }
+        let deadline = self.watch.deadline();
+        let Some(at) = deadline else { return Poll::Pending };
+        if self.set_for != deadline {
+            self.set_for = deadline;
+            self.timer.as_mut().reset(at);
+        }
+        self.timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.watch.received();
+        }
+        self.unless_late(polled, cx)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.unless_late(polled, cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.unless_late(polled, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        if matches!(polled, Poll::Ready(Ok(()))) {
+            self.watch.flushed();
+        }
+        self.unless_late(polled, cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,212 @@
+//! The task of one WebSocket: what comes in goes to the driver, and what the driver could not write at once goes out.
+//!
+//! There are many, and nearly all of them wait: so what a task carries lies in one box, and what it needs seldom in
+//! others, as its own size is that of its largest moment.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use cloud_channel_protocol::ConnectionId;
+use cloud_channel_protocol::server::{Carrier, Peer};
+use hyper::body::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Sleep;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use super::frame::Purpose;
+use super::reader::{End, FrameReader, Taken};
+use super::slot::Slot;
+use crate::happening::{DriverEnded, DriverHandle, Happening};
+use crate::transport::http::Web;
+use crate::transport::registry::ConnectionRegistry;
+use crate::transport::scratch::{READ_SIZE, linger};
+use crate::transport::{MESSAGE_DEADLINE, Stream, WRITE_DEADLINE};
+
+/// One WebSocket.
+pub(super) struct Connection {
+    id: ConnectionId,
+    slot: Arc<Slot>,
+    reader: FrameReader,
+    registry: Arc<ConnectionRegistry>,
+    driver: DriverHandle,
+    _place: OwnedSemaphorePermit,
+    /// When what is being written, or a message that has begun, is given up. There only while there is such a thing,
+    /// as nearly always there is none.
+    write_by: Option<Pin<Box<Sleep>>>,
+    message_by: Option<Pin<Box<Sleep>>>,
+}
+
+/// What has happened on the stream.
+enum Step {
+    /// What was read, and whether there may be more at once.
+    Taken(Taken, bool),
+    Written(Purpose),
+    Over(Over),
+}
+
+/// How it ends.
+#[derive(Debug)]
+enum Over {
+    /// The peer is gone, or does not take what is written: there is nobody to say it to.
+    Gone,
+    /// The close frame is written.
+    Closed,
+    /// The driver is no more.
+    DriverEnded,
+}
+
+impl From<DriverEnded> for Over {
+    fn from(_: DriverEnded) -> Self {
+        Self::DriverEnded
+    }
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream, web: &Web, place: OwnedSemaphorePermit) -> Box<Self> {
+        let slot = Arc::new(Slot::new(stream));
+        Box::new(Self {
+            id: web.registry.enter_stream(slot.clone()),
+            slot,
+            reader: FrameReader::new(web.limits.batch_bytes),
+            registry: web.registry.clone(),
+            driver: web.driver.clone(),
+            _place: place,
+            write_by: None,
+            message_by: None,
+        })
+    }
+
+    /// Runs until either side ends it.
+    pub(super) async fn run(mut self: Box<Self>, peer: Box<Peer>, early: Bytes) {
+        tracing::debug!(connection = %self.id, %peer, "opened");
+        let opened = Happening::Opened { connection: self.id, peer, carrier: Carrier::Stream };
+        let over = match self.driver.tell(opened).await {
+            Ok(()) => self.converse(early).await,
+            Err(ended) => ended.into(),
+        };
+        tracing::debug!(connection = %self.id, ?over, "closed");
+        // Before the driver hears of it, which looks whether anybody is left.
+        self.registry.leave(self.id);
+        // A driver that has ended has no sessions left to tell.
+        let _ended = self.driver.tell(Happening::Closed { connection: self.id }).await;
+        if let (Over::Closed, Some(slot)) = (over, Arc::into_inner(self.slot)) {
+            Box::pin(linger(slot.into_stream())).await;
+        }
+    }
+
+    async fn converse(&mut self, early: Bytes) -> Over {
+        let mut step = Step::Taken(self.reader.feed(&early), false);
+        drop(early);
+        loop {
+            match step {
+                Step::Taken(Taken { messages, ping, end }, more) => {
+                    // Waits while the driver is full, and nothing more is read meanwhile.
+                    if !messages.is_empty()
+                        && let Err(ended) =
+                            self.driver.tell(Happening::Received { connection: self.id, messages }).await
+                    {
+                        return ended.into();
+                    }
+                    if let Some(ping) = ping {
+                        self.slot.pong(ping);
+                    }
+                    if let Some(end) = end {
+                        return self.finish(end).await;
+                    }
+                    if more {
+                        // The others get their turn, and the driver its.
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Step::Written(Purpose::Batch) => {
+                    if let Err(ended) = self.driver.tell(Happening::Writable { connection: self.id }).await {
+                        return ended.into();
+                    }
+                }
+                Step::Written(Purpose::Pong) => {}
+                Step::Written(Purpose::Close) => return Over::Closed,
+                Step::Over(over) => return over,
+            }
+            step = std::future::poll_fn(|cx| self.poll_step(cx)).await;
+        }
+    }
+
+    /// Says why, and writes what is to be written; nothing more is read.
+    async fn finish(&mut self, end: End) -> Over {
+        match end {
+            End::Closed(code) => self.slot.close(code, ""),
+            End::Violated(violation) => {
+                // The stream cannot be read on from here. The session lives on.
+                tracing::info!(connection = %self.id, %violation, "unreadable WebSocket frame");
+                self.slot.close(Some(violation.code()), &violation.to_string());
+            }
+        }
+        loop {
+            match std::future::poll_fn(|cx| self.poll_write(cx)).await {
+                Step::Written(Purpose::Close) => return Over::Closed,
+                Step::Written(_) | Step::Taken(..) => {}
+                Step::Over(over) => return over,
+            }
+        }
+    }
+
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        if let Poll::Ready(step) = self.poll_write(cx) {
+            return Poll::Ready(step);
+        }
+        let reader = &mut self.reader;
+        match self.slot.poll_read(cx, |bytes| Step::Taken(reader.feed(bytes), bytes.len() == READ_SIZE)) {
+            Poll::Ready(Ok(Some(step))) => {
+                if matches!(&step, Step::Taken(taken, _) if !taken.messages.is_empty()) {
+                    // One that goes on is another one.
+                    self.message_by = None;
+                }
+                return Poll::Ready(step);
+            }
+            Poll::Ready(Ok(None)) => return Poll::Ready(Step::Over(Over::Gone)),
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(connection = %self.id, %error, "cannot read");
+                return Poll::Ready(Step::Over(Over::Gone));
+            }
+            Poll::Pending => {}
+        }
+        if !self.reader.is_midway() {
+            self.message_by = None;
+            return Poll::Pending;
+        }
+        ready!(poll_deadline(&mut self.message_by, MESSAGE_DEADLINE, cx));
+        let seconds = MESSAGE_DEADLINE.as_secs();
+        tracing::info!(connection = %self.id, seconds, "the peer does not finish its message, closing");
+        self.slot.close(Some(CloseCode::Policy), "a message took too long to arrive");
+        self.message_by = None;
+        self.poll_write(cx)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        match self.slot.poll_write(cx) {
+            Poll::Ready(Ok(purpose)) => {
+                self.write_by = None;
+                return Poll::Ready(Step::Written(purpose));
+            }
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(connection = %self.id, %error, "cannot write");
+                return Poll::Ready(Step::Over(Over::Gone));
+            }
+            Poll::Pending => {}
+        }
+        if !self.slot.is_writing() {
+            return Poll::Pending;
+        }
+        ready!(poll_deadline(&mut self.write_by, WRITE_DEADLINE, cx));
+        let seconds = WRITE_DEADLINE.as_secs();
+        tracing::info!(connection = %self.id, seconds, "the peer does not read, closing");
+        Poll::Ready(Step::Over(Over::Gone))
+    }
+}
+
+/// Ready once the deadline is over, which begins with the first call.
+fn poll_deadline(deadline: &mut Option<Pin<Box<Sleep>>>, after: Duration, cx: &mut Context<'_>) -> Poll<()> {
+    deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(after))).as_mut().poll(cx)
+}

@@ -1,0 +1,289 @@
+//! Bytes of a peer become messages (RFC 6455, 5). Pure: no socket here.
+//!
+//! Bytes are looked at where they were read to, and what is whole leaves at once. Between two reads this owns the
+//! beginning of a message that is not whole yet, and nothing if there is none.
+
+use std::io::Cursor;
+
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
+
+use super::violation::Violation;
+use crate::transport::messages::Messages;
+
+/// Longest payload of a control frame (RFC 6455, 5.5).
+pub(super) const MAX_CONTROL: usize = 125;
+/// Longest header of a frame (RFC 6455, 5.2).
+const MAX_HEADER: usize = 14;
+/// What of a frame has to be there before any of it can be looked at, at most.
+const MAX_WHOLE: usize = MAX_HEADER + MAX_CONTROL;
+
+/// What some bytes have brought.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// Whole messages.
+    pub(super) messages: Messages,
+    /// The payload of the latest ping; older ones need no answer (RFC 6455, 5.5.3).
+    pub(super) ping: Option<Vec<u8>>,
+    /// If there is one, nothing after it was looked at, and nothing more is to be fed.
+    pub(super) end: Option<End>,
+}
+
+/// Why nothing more is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The peer closes, with this code if it gave one.
+    Closed(Option<CloseCode>),
+    /// The peer does what it may not.
+    Violated(Violation),
+}
+
+/// Takes frames apart and puts messages together.
+#[derive(Debug)]
+pub(super) struct FrameReader {
+    /// Longest message, in bytes.
+    limit: usize,
+    /// The beginning of a header or of a control frame.
+    rest: Vec<u8>,
+    /// The message that has begun: its kind and what is there of it.
+    begun: Option<Kind>,
+    message: Vec<u8>,
+    /// What is to come of a data frame whose header has been read.
+    payload: Option<Payload>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Binary,
+}
+
+#[derive(Debug)]
+struct Payload {
+    remaining: usize,
+    mask: [u8; 4],
+    is_final: bool,
+}
+
+enum Frame {
+    Data(Payload),
+    Ping(Vec<u8>),
+    Pong,
+    Close(Option<CloseCode>),
+}
+
+/// The messages of one call, as they grow.
+struct Growing {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Growing {
+    /// Where the message that is not whole yet begins.
+    fn begin(&self) -> usize {
+        self.ends.last().copied().unwrap_or_default()
+    }
+
+    fn begun(&self) -> &[u8] {
+        &self.bytes[self.begin()..]
+    }
+}
+
+impl FrameReader {
+    pub(super) const fn new(limit: usize) -> Self {
+        Self { limit, rest: Vec::new(), begun: None, message: Vec::new(), payload: None }
+    }
+
+    /// True if something has begun that is not whole.
+    pub(super) const fn is_midway(&self) -> bool {
+        self.begun.is_some() || !self.rest.is_empty()
+    }
+
+    /// Takes what came.
+    pub(super) fn feed(&mut self, mut input: &[u8]) -> Taken {
+        let mut growing = Growing { bytes: std::mem::take(&mut self.message), ends: Vec::new() };
+        let mut ping = None;
+        let end = loop {
+            if let Some(payload) = &mut self.payload {
+                let whole = payload.take(&mut input, &mut growing.bytes);
+                if !whole {
+                    break None;
+                }
+                let is_final = payload.is_final;
+                self.payload = None;
+                if is_final && let Err(violation) = self.finish(&mut growing) {
+                    break Some(End::Violated(violation));
+                }
+                continue;
+            }
+            match self.next_frame(&mut input, growing.begun().len()) {
+                Ok(Some(Frame::Data(payload))) => self.payload = Some(payload),
+                Ok(Some(Frame::Ping(payload))) => ping = Some(payload),
+                Ok(Some(Frame::Pong)) => {}
+                Ok(Some(Frame::Close(code))) => break Some(End::Closed(code)),
+                Ok(None) => break None,
+                Err(violation) => break Some(End::Violated(violation)),
+            }
+        };
+        if end.is_some() {
+            *self = Self::new(self.limit);
+            growing.bytes.truncate(growing.begin());
+        } else if self.begun.is_some() {
+            // What is whole leaves; no copy if nothing is.
+            let begin = growing.begin();
+            self.message = match begin {
+                0 => std::mem::take(&mut growing.bytes),
+                _ => growing.bytes.split_off(begin),
+            };
+        }
+        Taken { messages: Messages::new(growing.bytes, growing.ends), ping, end }
+    }
+
+    /// Ends the message that has begun.
+    fn finish(&mut self, growing: &mut Growing) -> Result<(), Violation> {
+        let is_text = self.begun.take() == Some(Kind::Text);
+        if is_text && std::str::from_utf8(growing.begun()).is_err() {
+            return Err(Violation::NotUtf8 { limit: self.limit });
+        }
+        growing.ends.push(growing.bytes.len());
+        Ok(())
+    }
+
+    /// Takes the next header, and a control frame's payload with it; `None` if it is not all there, which is then
+    /// kept. `begun` is the size of the message so far.
+    fn next_frame(&mut self, input: &mut &[u8], begun: usize) -> Result<Option<Frame>, Violation> {
+        if input.is_empty() {
+            return Ok(None);
+        }
+        if self.rest.is_empty() {
+            return Ok(match self.look(input, begun)? {
+                Some((frame, size)) => {
+                    *input = &input[size..];
+                    Some(frame)
+                }
+                None => {
+                    self.rest.extend_from_slice(std::mem::take(input));
+                    None
+                }
+            });
+        }
+        let mut joined = [0; MAX_WHOLE];
+        let kept = self.rest.len();
+        let added = input.len().min(MAX_WHOLE - kept);
+        joined[..kept].copy_from_slice(&self.rest);
+        joined[kept..kept + added].copy_from_slice(&input[..added]);
+        Ok(match self.look(&joined[..kept + added], begun)? {
+            Some((frame, size)) => {
+                *input = &input[size - kept..];
+                self.rest = Vec::new();
+                Some(frame)
+            }
+            None => {
+                self.rest.extend_from_slice(std::mem::take(input));
+                None
+            }
+        })
+    }
+
+    /// Looks at the beginning of a frame; says how much of it was used.
+    fn look(&mut self, bytes: &[u8], begun: usize) -> Result<Option<(Frame, usize)>, Violation> {
+        let mut cursor = Cursor::new(bytes);
+        let parsed = FrameHeader::parse(&mut cursor).map_err(|_| Violation::UnknownKind)?;
+        let Some((header, length)) = parsed else { return Ok(None) };
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err(Violation::ReservedBits);
+        }
+        let mask = header.mask.ok_or(Violation::NotMasked)?;
+        let size = usize::try_from(cursor.position()).expect("a header is short");
+        match header.opcode {
+            OpCode::Data(data) => {
+                let kind = self.next_kind(data)?;
+                let room = u64::try_from(self.limit.saturating_sub(begun)).unwrap_or(u64::MAX);
+                let remaining = match usize::try_from(length) {
+                    Ok(remaining) if length <= room => remaining,
+                    _ => return Err(Violation::TooLarge { limit: self.limit }),
+                };
+                self.begun = Some(kind);
+                Ok(Some((Frame::Data(Payload { remaining, mask, is_final: header.is_final }), size)))
+            }
+            OpCode::Control(control) => {
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                if !header.is_final || length > MAX_CONTROL {
+                    return Err(Violation::ControlFrame);
+                }
+                let Some(payload) = bytes.get(size..size + length) else { return Ok(None) };
+                let mut payload = payload.to_vec();
+                unmask(&mut payload, mask);
+                Ok(Some((control_frame(control, payload)?, size + length)))
+            }
+        }
+    }
+
+    /// The kind of the message that a data frame belongs to.
+    const fn next_kind(&self, data: Data) -> Result<Kind, Violation> {
+        match (data, self.begun) {
+            (Data::Text, None) => Ok(Kind::Text),
+            (Data::Binary, None) => Ok(Kind::Binary),
+            (Data::Continue, Some(kind)) => Ok(kind),
+            (Data::Continue, None) => Err(Violation::NothingToContinue),
+            (Data::Text | Data::Binary, Some(_)) => Err(Violation::NotContinued),
+            (Data::Reserved(_), _) => Err(Violation::UnknownKind),
+        }
+    }
+}
+
+impl Payload {
+    /// Moves what is there of the payload; true once all of it has come.
+    fn take(&mut self, input: &mut &[u8], to: &mut Vec<u8>) -> bool {
+        let (now, later) = input.split_at(self.remaining.min(input.len()));
+        let begin = to.len();
+        // Once for all the frames of this read, and never more than has really come.
+        to.reserve(input.len());
+        to.extend_from_slice(now);
+        unmask(&mut to[begin..], self.mask);
+        self.mask.rotate_left(now.len() % 4);
+        self.remaining -= now.len();
+        *input = later;
+        self.remaining == 0
+    }
+}
+
+fn control_frame(control: Control, payload: Vec<u8>) -> Result<Frame, Violation> {
+    match control {
+        Control::Ping => Ok(Frame::Ping(payload)),
+        Control::Pong => Ok(Frame::Pong),
+        Control::Close => close_code(&payload).map(Frame::Close),
+        Control::Reserved(_) => Err(Violation::UnknownKind),
+    }
+}
+
+fn close_code(payload: &[u8]) -> Result<Option<CloseCode>, Violation> {
+    let Some((code, reason)) = payload.split_first_chunk() else {
+        return if payload.is_empty() { Ok(None) } else { Err(Violation::CloseFrame) };
+    };
+    let code = CloseCode::from(u16::from_be_bytes(*code));
+    if !code.is_allowed() {
+        return Err(Violation::CloseFrame);
+    }
+    match std::str::from_utf8(reason) {
+        Ok(_) => Ok(Some(code)),
+        Err(_) => Err(Violation::CloseReason),
+    }
+}
+
+/// Takes a mask off, which begins with the first byte (RFC 6455, 5.3). Eight bytes at a time: the build for size does
+/// not do that by itself.
+fn unmask(bytes: &mut [u8], mask: [u8; 4]) {
+    let [a, b, c, d] = mask;
+    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let (words, rest) = bytes.as_chunks_mut::<8>();
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+    }
+    for (byte, mask) in rest.iter_mut().zip(mask.iter().cycle()) {
+        *byte ^= mask;
+    }
+}
+
+#[cfg(test)]
+mod tests;

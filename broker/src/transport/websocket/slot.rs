@@ -1,0 +1,187 @@
+//! The one owner of a WebSocket's stream: what was read and what is to be written meet here.
+//!
+//! ```text
+//! driver ── batch, close ──▶ slot ── what the socket takes at once ──▶ stream
+//!                             │ ▲                                       ▲
+//!                  wakes, if  │ └── pong, close ── task ── the rest ────┘
+//!               anything is left
+//! ```
+//!
+//! Of the frames at most one is half-written, and it is written to its end before any other. The driver writes from
+//! its own turn where nothing waits, which saves a wake-up and two hand-overs for nearly every frame; it never waits.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use super::frame::{Frame, Purpose};
+use crate::transport::{Stream, scratch};
+
+/// Frames that a connection gets from one turn of the driver. A fast reader's next ones wait for its task, so that
+/// the others get theirs.
+const FRAMES_A_TURN: u8 = 4;
+
+/// What has become of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// It is written, all of it.
+    Whole,
+    /// The connection's task writes it and tells the driver.
+    Later,
+}
+
+/// A stream, and what waits to be written to it.
+pub(crate) struct Slot {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    stream: Stream,
+    /// The frame that is being written.
+    current: Option<Frame>,
+    /// What comes after it, in this order.
+    pong: Option<Vec<u8>>,
+    batch: Option<Bytes>,
+    close: Option<Box<Frame>>,
+    /// True once the close frame is given: nothing comes after it.
+    closing: bool,
+    /// The connection's task.
+    task: Option<Waker>,
+    /// The driver's turn in which it last wrote here, and how many frames.
+    turn: (u64, u8),
+}
+
+impl Slot {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                stream,
+                current: None,
+                pong: None,
+                batch: None,
+                close: None,
+                closing: false,
+                task: None,
+                turn: (0, 0),
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a batch of the core, or leaves to the task what the socket does not take. There is no other before it
+    /// that is not written. A connection that is closing takes none: the core hears that it is closed.
+    pub(crate) fn transmit(&self, batch: Bytes, turn: u64) -> Sent {
+        let mut inner = self.lock();
+        if inner.closing {
+            return Sent::Later;
+        }
+        if inner.current.is_some() || inner.pong.is_some() {
+            inner.batch = Some(batch);
+            return Sent::Later;
+        }
+        let mut frame = Frame::batch(batch);
+        if inner.may_write(turn)
+            && let Some(socket) = inner.stream.direct()
+        {
+            // Whatever stands against it, the task meets it too, and knows what to do.
+            let _met_again = frame.send(socket);
+            if frame.is_written() {
+                return Sent::Whole;
+            }
+        }
+        inner.current = Some(frame);
+        inner.wake();
+        Sent::Later
+    }
+
+    /// Closes, after what was given before.
+    pub(crate) fn close(&self, code: Option<CloseCode>, reason: &str) {
+        let mut inner = self.lock();
+        if !inner.closing {
+            inner.closing = true;
+            inner.close = Some(Box::new(Frame::close(code, reason)));
+            inner.wake();
+        }
+    }
+
+    /// Answers a ping. The latest is enough.
+    pub(super) fn pong(&self, payload: Vec<u8>) {
+        self.lock().pong = Some(payload);
+    }
+
+    /// True if something waits to be written.
+    pub(super) fn is_writing(&self) -> bool {
+        let inner = self.lock();
+        inner.current.is_some() || inner.pong.is_some() || inner.batch.is_some() || inner.close.is_some()
+    }
+
+    /// Writes the next frame to its end; pending while there is none, and then this wakes when there is.
+    pub(super) fn poll_write(&self, cx: &mut Context<'_>) -> Poll<io::Result<Purpose>> {
+        self.lock().poll_write(cx)
+    }
+
+    /// Reads once and hands on what came, where it lies: `None` at the end.
+    pub(super) fn poll_read<T>(
+        &self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Poll<io::Result<Option<T>>> {
+        scratch::poll_read(&mut self.lock().stream, cx, take)
+    }
+
+    pub(super) fn into_stream(self) -> Stream {
+        self.inner.into_inner().unwrap_or_else(PoisonError::into_inner).stream
+    }
+}
+
+impl Inner {
+    fn may_write(&mut self, turn: u64) -> bool {
+        if self.turn.0 != turn {
+            self.turn = (turn, 0);
+        }
+        self.turn.1 += 1;
+        self.turn.1 <= FRAMES_A_TURN
+    }
+
+    fn wake(&self) {
+        if let Some(task) = &self.task {
+            task.wake_by_ref();
+        }
+    }
+
+    fn next_frame(&mut self) -> Option<Frame> {
+        let pong = self.pong.take().map(Frame::pong);
+        pong.or_else(|| self.batch.take().map(Frame::batch)).or_else(|| self.close.take().map(|frame| *frame))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Purpose>> {
+        if self.current.is_none() {
+            self.current = self.next_frame();
+        }
+        let Some(frame) = &mut self.current else {
+            if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+                self.task = Some(cx.waker().clone());
+            }
+            return Poll::Pending;
+        };
+        while !frame.is_written() {
+            match ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &frame.rest()))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => frame.advance(written),
+            }
+        }
+        // Where there is TLS, it may still hold some of it.
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        let purpose = frame.purpose;
+        self.current = None;
+        Poll::Ready(Ok(purpose))
+    }
+}
