@@ -21,6 +21,7 @@ mod link;
 mod metrics;
 pub mod policy;
 mod request;
+mod root_file;
 pub mod settings;
 mod shutdown;
 pub mod transport;

@@ -9,13 +9,14 @@
 //! name may stand on several lines: that is how a token is replaced while both are in use.
 
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cloud_channel_protocol::hex;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
+
+use crate::root_file::{self, Stamp};
 
 /// Largest file, in bytes.
 const LARGEST: u64 = 256 * 1024;
@@ -79,15 +80,6 @@ struct Token {
     serial: Serial,
 }
 
-/// Tells one state of a file from the next.
-#[derive(PartialEq, Eq, Clone, Copy)]
-struct Stamp {
-    inode: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
 /// The tokens of a file.
 pub(super) struct TokenFile {
     path: PathBuf,
@@ -111,7 +103,7 @@ impl TokenFile {
             real,
             tokens: Vec::new(),
             last_serial: 0,
-            stamp: stamp_of(path),
+            stamp: Stamp::of(path),
             looked: Instant::now(),
         };
         match read(path, real) {
@@ -131,7 +123,7 @@ impl TokenFile {
     /// takes all tokens with it.
     pub(super) fn refresh(&mut self) {
         self.looked = Instant::now();
-        let stamp = stamp_of(&self.path);
+        let stamp = Stamp::of(&self.path);
         if stamp == self.stamp {
             return;
         }
@@ -195,16 +187,6 @@ impl TokenFile {
     }
 }
 
-fn stamp_of(path: &Path) -> Option<Stamp> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some(Stamp {
-        inode: (metadata.dev(), metadata.ino()),
-        size: metadata.size(),
-        modified: (metadata.mtime(), metadata.mtime_nsec()),
-        changed: (metadata.ctime(), metadata.ctime_nsec()),
-    })
-}
-
 fn read(path: &Path, real: bool) -> Result<Vec<(String, [u8; 32])>, TokenFileError> {
     let unreadable = |source| TokenFileError::Unreadable { path: path.to_owned(), source };
     // Before it is opened: to open a pipe would wait for somebody to write.
@@ -213,8 +195,7 @@ fn read(path: &Path, real: bool) -> Result<Vec<(String, [u8; 32])>, TokenFileErr
     }
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
-    let (uid, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-    if real && (uid != 0 || mode & 0o077 != 0) {
+    if let Some((uid, mode)) = root_file::exposed(&metadata, root_file::ACCESSIBLE).filter(|_| real) {
         return Err(TokenFileError::NotPrivate { path: path.to_owned(), uid, mode });
     }
     let mut text = String::new();

@@ -1,10 +1,11 @@
 //! One configuration file, as written.
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use cloud_channel_handlers::yaml::{self, Content, Entry};
+
+use crate::root_file;
 
 /// A configuration file is small; whatever is larger is none.
 const LARGEST: u64 = 256 * 1024;
@@ -104,9 +105,8 @@ impl Fragment {
 }
 
 fn check_owner(path: &Path, metadata: &std::fs::Metadata) -> Result<(), FragmentError> {
-    let mode = metadata.mode() & 0o7777;
-    if metadata.uid() == 0 && mode & 0o022 == 0 {
-        return Ok(());
+    match root_file::exposed(metadata, root_file::WRITABLE) {
+        Some((uid, mode)) => Err(FragmentError::NotRoots { path: path.to_owned(), uid, mode }),
+        None => Ok(()),
     }
-    Err(FragmentError::NotRoots { path: path.to_owned(), uid: metadata.uid(), mode })
 }

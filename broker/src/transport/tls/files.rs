@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tokio_rustls::rustls::RootCertStore;
@@ -10,6 +9,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::TlsError;
+use crate::root_file;
 
 /// A bundle of all the web's authorities has a quarter of it.
 const LARGEST: u64 = 1024 * 1024;
@@ -95,8 +95,8 @@ enum Secrecy {
 impl Secrecy {
     const fn forbidden(self) -> u32 {
         match self {
-            Self::Open => 0o022,
-            Self::Secret => 0o077,
+            Self::Open => root_file::WRITABLE,
+            Self::Secret => root_file::ACCESSIBLE,
         }
     }
 
@@ -112,9 +112,8 @@ fn read(path: &Path, what: &'static str, secrecy: Option<Secrecy>) -> Result<Vec
     let unreadable = |source| TlsError::Unreadable { what, path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
     let found = file.metadata().map_err(unreadable)?;
-    let (uid, mode) = (found.uid(), found.mode() & 0o7777);
     if let Some(secrecy) = secrecy
-        && (uid != 0 || mode & secrecy.forbidden() != 0)
+        && let Some((uid, mode)) = root_file::exposed(&found, secrecy.forbidden())
     {
         let expected = secrecy.expected();
         return Err(TlsError::Exposed { what, path: path.to_owned(), uid, mode, expected });

@@ -1,26 +1,10 @@
 //! What is made of files, and made anew when they change.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::TlsError;
-
-/// How a file is recognised as the one that was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    modified: (i64, i64),
-    length: u64,
-}
-
-impl Stamp {
-    /// None for a file that is not there.
-    fn of(path: &Path) -> Option<Self> {
-        let found = std::fs::metadata(path).ok()?;
-        Some(Self { inode: found.ino(), modified: (found.mtime(), found.mtime_nsec()), length: found.len() })
-    }
-}
+use crate::root_file::Stamp;
 
 /// A value and the files it was made of. Looking costs one `stat` a file.
 pub(super) struct Rotating<T> {
