@@ -17,11 +17,10 @@ impl Clock {
         Self { start: Instant::now() }
     }
 
-    /// The time now. A wall clock before 1970 reads as 1970.
+    /// The time now.
     #[must_use]
     pub fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Now { uptime: self.start.elapsed(), wall }
+        Now { uptime: self.start.elapsed(), wall: wall() }
     }
 
     /// Waits until a moment of [`Now::uptime`], for ever if there is none.
@@ -31,6 +30,12 @@ impl Clock {
             None => std::future::pending().await,
         }
     }
+}
+
+/// The wall clock, since the Unix epoch; before 1970 it reads as 1970.
+#[must_use]
+pub fn wall() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
 }
 
 /// The time of day in UTC, to the millisecond: `12:01:02.345`.

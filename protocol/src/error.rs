@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::channel::InvalidChannel;
+
 /// What kind of refusal it is; the three digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
@@ -104,6 +106,13 @@ impl BayeuxError {
     #[must_use]
     pub fn forbidden(channel: &str, text: &str) -> Self {
         Self::new(ErrorCode::Forbidden, channel, text)
+    }
+
+    /// 405.
+    #[must_use]
+    pub fn invalid_channel(error: &InvalidChannel) -> Self {
+        let text = format!("Invalid channel, expected {}", error.expected());
+        Self::new(ErrorCode::InvalidChannel, error.given(), text)
     }
 
     /// 503: come back later.

@@ -64,6 +64,11 @@ pub(crate) struct Unreadable<'a> {
     pub(crate) error: BayeuxError,
 }
 
+/// A field for which `null` is as good as absent.
+pub(crate) fn given(field: Option<&RawValue>) -> Option<&RawValue> {
+    field.filter(|raw| raw.get() != "null")
+}
+
 /// The text of a JSON string; none if it is something else.
 pub(crate) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;

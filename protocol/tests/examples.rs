@@ -1,42 +1,18 @@
 //! The JSON files in `specs/examples` are what the protocol core reads and writes.
 
+mod open;
+
 use std::path::{Path, PathBuf};
 
 use cloud_channel_protocol::server::{
-    Carrier, Input, LocalId, LocalSession, Output, Peer, PeerAddress, Principal, SecurityPolicy, Server,
-    ServerConfig,
+    Carrier, Input, LocalId, LocalSession, Output, PeerAddress, Server, ServerConfig,
 };
 use cloud_channel_protocol::{
-    BayeuxError, ChannelName, ChannelPattern, ClientId, CloudinitExt, ConnectionId, EventType, IdSource, Now,
-    Place, Publication, ReportingEvent, Topic, Verb,
+    ChannelPattern, ClientId, CloudinitExt, ConnectionId, EventType, IdSource, Now, Place, Publication,
+    ReportingEvent, Topic, Verb,
 };
+use open::Open;
 use serde_json::Value;
-use serde_json::value::RawValue;
-
-/// Lets everybody do everything: what is tried here is reading, not rights.
-struct Open;
-
-impl SecurityPolicy for Open {
-    fn admit(&self, _peer: &Peer, _ext: Option<&RawValue>) -> Result<Principal, BayeuxError> {
-        Ok(Principal::new("reader"))
-    }
-
-    fn admit_unconnected(&self, _peer: &Peer) -> Result<Principal, BayeuxError> {
-        Ok(Principal::new("reader"))
-    }
-
-    fn may_subscribe(&self, _principal: &Principal, _pattern: &ChannelPattern) -> bool {
-        true
-    }
-
-    fn may_publish(&self, _principal: &Principal, _channel: &ChannelName) -> bool {
-        true
-    }
-
-    fn may_receive(&self, _principal: &Principal, _channel: &ChannelName) -> bool {
-        true
-    }
-}
 
 /// No session is begun here.
 struct NoIds;

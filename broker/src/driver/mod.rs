@@ -176,8 +176,7 @@ impl Driver {
     fn next_deadline(&self) -> Option<tokio::time::Instant> {
         let server = self.server.next_timeout();
         let watchdog = self.parts.watchdog.next();
-        let now = self.parts.clock.now().uptime;
-        let close_by = Some(self.close_by).filter(|by| self.stopping && now < *by);
+        let close_by = Some(self.close_by).filter(|by| self.stopping && self.now.uptime < *by);
         server
             .into_iter()
             .chain(watchdog)

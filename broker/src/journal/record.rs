@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use cloud_channel_handlers::{Held, Preimage};
-use cloud_channel_protocol::{ChannelName, MessageId, Module, ModuleName};
+use cloud_channel_protocol::{ChannelName, MessageId, Module, ModuleName, hex};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -138,12 +138,7 @@ impl Digest {
     /// Of a payload.
     #[must_use]
     pub fn of(payload: &Payload) -> Self {
-        use fmt::Write as _;
-        let mut hex = String::with_capacity(64);
-        for byte in Sha256::digest(payload.as_raw().get()) {
-            write!(hex, "{byte:02x}").expect("a String takes all that is written");
-        }
-        Self(hex)
+        Self(hex::write(&Sha256::digest(payload.as_raw().get())))
     }
 
     /// As 64 hexadecimal digits.

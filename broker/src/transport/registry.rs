@@ -3,13 +3,13 @@
 //! The driver hands over what is to be written and never waits: a stream has at most one batch that is not written,
 //! because the server core gives the next only when this one is, and an exchange has one in all.
 
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use cloud_channel_protocol::ConnectionId;
 use cloud_channel_protocol::server::CloseReason;
+use cloud_channel_protocol::{ConnectionId, NumberHasher};
 use dashmap::DashMap;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -109,27 +109,6 @@ const fn code(reason: CloseReason) -> CloseCode {
     }
 }
 
-/// Our own rising numbers need no hash that withstands an enemy.
-#[derive(Default)]
-struct NumberHasher(u64);
-
-impl Hasher for NumberHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        // Spreads them over all bits: the map's shards are chosen by the upper ones, its rows by the lower ones.
-        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_right(29);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,19 +125,5 @@ mod tests {
         registry.leave(id);
         assert!(registry.is_empty());
         assert_eq!(registry.transmit(id, Bytes::new(), true, 2), Sent::Later, "nobody is there");
-    }
-
-    #[test]
-    fn numbers_are_spread() {
-        use std::hash::BuildHasher;
-        let build = BuildHasherDefault::<NumberHasher>::default();
-        let hash = |number: u64| build.hash_one(ConnectionId(number));
-        for shift in [0, 7, 50, 57] {
-            let mut seen = [0_u32; 128];
-            for number in 0..12_800 {
-                seen[usize::try_from(hash(number) >> shift & 127).unwrap()] += 1;
-            }
-            assert!(seen.iter().all(|count| (50..200).contains(count)), "bits from {shift}: {seen:?}");
-        }
     }
 }

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use cloud_channel_protocol::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -79,7 +80,7 @@ impl Memory {
             Password::Hash(hash) => {
                 let mut salt = [0; 16];
                 system.random(&mut salt)?;
-                Digest::Hash(salted(&hex(&salt), hash.expose()))
+                Digest::Hash(salted(&hex::write(&salt), hash.expose()))
             }
             Password::Text(text) => Digest::Text(Method::Yescrypt.hash(text, system)?.expose().to_owned()),
             Password::Random => Digest::Random,
@@ -91,9 +92,5 @@ impl Memory {
 
 fn salted(salt: &str, hash: &str) -> String {
     let digest = Sha256::new().chain_update(salt).chain_update("$").chain_update(hash).finalize();
-    format!("{salt}${}", hex(&digest))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{salt}${}", hex::write(&digest))
 }

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use cloud_channel_protocol::signing::SigningKey;
 use cloud_channel_protocol::{Endpoint, InstanceId, Place, Publication, Subsystem, Topic};
+use mgmt_sim::clock::{time_of_day, wall};
 use mgmt_sim::event_line;
 use mgmt_sim::notice::Notice;
 use mgmt_sim::push::{read_messages, readdressed, signed, with_mac};
@@ -184,7 +184,7 @@ impl Desk {
     fn tell(&self, kind: &str, text: &str, fields: &Value) -> anyhow::Result<()> {
         match self.format {
             Format::Text => {
-                let time = mgmt_sim::clock::time_of_day(wall());
+                let time = time_of_day(wall());
                 say(&self.paint.dim(&format!("{time}  {kind:<15} {text}")))?;
             }
             Format::Json => {
@@ -209,9 +209,4 @@ fn added_nic(publication: &Publication) -> Option<(InstanceId, String)> {
     let added = data.get("action").and_then(Value::as_str) == Some("add");
     let address = data.pointer("/attrs/address").and_then(Value::as_str)?;
     added.then(|| (instance, address.to_owned()))
-}
-
-/// The wall clock; before 1970 it reads as 1970.
-fn wall() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
 }

@@ -1,44 +1,18 @@
 //! A server core and its members, driven as a shell does that writes every frame at once.
 
+#[path = "../../tests/open/mod.rs"]
+mod open;
+
 use std::time::Duration;
 
-use cloud_channel_protocol::server::{
-    Carrier, Input, Output, Peer, PeerAddress, Principal, SecurityPolicy, Server, ServerConfig,
-};
-use cloud_channel_protocol::{
-    BayeuxError, ChannelName, ChannelPattern, ClientId, ConnectionId, IdSource, Limits, Now,
-};
+use cloud_channel_protocol::server::{Carrier, Input, Output, PeerAddress, Server, ServerConfig};
+use cloud_channel_protocol::{ClientId, ConnectionId, IdSource, Limits, Now};
 use divan::black_box;
+use open::Open;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 /// Bytes of an event's data.
 const DATA: usize = 300;
-
-/// Everybody may do everything.
-struct Open;
-
-impl SecurityPolicy for Open {
-    fn admit(&self, _peer: &Peer, _ext: Option<&RawValue>) -> Result<Principal, BayeuxError> {
-        Ok(Principal::new("anyone"))
-    }
-
-    fn admit_unconnected(&self, _peer: &Peer) -> Result<Principal, BayeuxError> {
-        Ok(Principal::new("anyone"))
-    }
-
-    fn may_subscribe(&self, _principal: &Principal, _pattern: &ChannelPattern) -> bool {
-        true
-    }
-
-    fn may_publish(&self, _principal: &Principal, _channel: &ChannelName) -> bool {
-        true
-    }
-
-    fn may_receive(&self, _principal: &Principal, _channel: &ChannelName) -> bool {
-        true
-    }
-}
 
 struct Counter(u128);
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::CloseReason;
 use super::batch::SharedEvents;
 use super::io::Carrier;
-use super::number_map::NumberMap;
 use super::policy::Peer;
 use super::session::SessionKey;
 use crate::ids::ConnectionId;
+use crate::number_map::NumberMap;
 
 pub(super) struct Connection {
     pub(super) peer: Peer,

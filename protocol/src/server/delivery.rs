@@ -158,12 +158,15 @@ impl Server {
         if !connection.writable || connection.closing {
             return;
         }
+        let ends = connection.close_after.is_some();
         match connection.carrier {
             Carrier::Stream => self.flush_stream(id),
             Carrier::Exchange if connection.owed == 0 => self.respond(id),
             Carrier::Exchange => {}
         }
-        self.close_if_done(id);
+        if ends {
+            self.close_if_done(id);
+        }
     }
 
     /// A frame no larger than what we would take ourselves (unless a single message is). The rest follows when it is
@@ -240,16 +243,23 @@ impl Server {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.writable = true;
         let arrived = connection.in_flight.take();
-        if connection.starts_clock && connection.outgoing_bytes() == 0 {
-            connection.starts_clock = false;
-            let session =
-                connection.session.and_then(|key| self.sessions.get_mut(key).map(|found| (key, found)));
-            if let Some((key, session)) = session {
+        let all_written = connection.outgoing_bytes() == 0;
+        let begins = all_written && std::mem::take(&mut connection.starts_clock);
+        // Most have nothing more to write: to look at them again would be half the work of a delivery.
+        let mut rests = all_written && connection.close_after.is_none();
+        let key = connection.session;
+        if let Some(session) = key.and_then(|key| self.sessions.get_mut(key)) {
+            rests = rests && !session.stirred && session.queue.is_empty();
+            if begins {
                 session.expires = expires;
-                self.arm(key);
             }
         }
-        self.connections.mark_dirty(id);
+        if begins && let Some(key) = key {
+            self.arm(key);
+        }
+        if !rests {
+            self.connections.mark_dirty(id);
+        }
         if let Some(arrived) = arrived {
             self.receipts(&arrived);
         }

@@ -194,6 +194,12 @@ impl Server {
         self.reply(held.on, reply);
     }
 
+    /// Ends a session that its client has not given up: a held connect is answered with the news.
+    pub(super) fn dismiss(&mut self, key: SessionKey, reconnect: Reconnect, reason: EndReason) {
+        self.release_held(key, reconnect);
+        self.end_session(key, reason);
+    }
+
     /// Forgets a session. Its stream, if any, has the handshake deadline to begin another.
     pub(super) fn end_session(&mut self, key: SessionKey, reason: EndReason) {
         let Some(session) = self.sessions.remove(key) else { return };

@@ -231,11 +231,6 @@ fn read_subscription(fields: &Fields<'_>) -> Result<Vec<ChannelPattern>, BayeuxE
     };
     texts
         .iter()
-        .map(|text| {
-            ChannelPattern::parse(text).map_err(|error| {
-                let text = format!("Invalid channel, expected {}", error.expected());
-                BayeuxError::new(ErrorCode::InvalidChannel, error.given(), text)
-            })
-        })
+        .map(|text| ChannelPattern::parse(text).map_err(|error| BayeuxError::invalid_channel(&error)))
         .collect()
 }

@@ -15,7 +15,6 @@ pub mod extensions;
 mod io;
 mod lifecycle;
 mod meta;
-mod number_map;
 mod policy;
 mod publish;
 mod queue;
@@ -38,7 +37,6 @@ use extensions::{Extension, Extensions};
 pub use io::{
     Carrier, CloseReason, EndReason, Input, LocalId, LocalSession, OfferId, Output, Sender, ServerConfig,
 };
-use number_map::NumberMap;
 pub use policy::{BearerToken, Certificate, Peer, PeerAddress, Principal, SecurityPolicy};
 use publish::PendingOffer;
 use session::{SessionKey, Sessions};
@@ -47,6 +45,7 @@ use subscriptions::SubscriptionIndex;
 use timers::{Timer, Timers};
 
 use crate::ids::{ConnectionId, IdSource};
+use crate::number_map::NumberMap;
 use crate::time::Now;
 
 const HANDSHAKE: &str = "/meta/handshake";

@@ -8,7 +8,7 @@ use super::{ConnectionId, LocalSession, Server};
 use crate::channel::ChannelName;
 use crate::error::BayeuxError;
 use crate::publication::{self, Publication};
-use crate::wire::Fields;
+use crate::wire::{self, Fields};
 
 /// A request whose reply waits for a verdict.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Server {
         if !self.policy.may_publish(&sender.principal, &channel) {
             return Err(BayeuxError::forbidden(channel.as_str(), "Publishing here is not allowed"));
         }
-        let ext = fields.ext.filter(|ext| ext.get() != "null");
+        let ext = wire::given(fields.ext);
         let accepts = |local: &LocalSession| local.accepts.iter().any(|pattern| pattern.matches(&channel));
         let hears = |local: &LocalSession| local.subscribes.iter().any(|pattern| pattern.matches(&channel));
         let publication = |origin: &Origin| Publication {

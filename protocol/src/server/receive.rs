@@ -85,7 +85,7 @@ impl Server {
         let session = match channel.kind() {
             _ if channel.as_str() == HANDSHAKE => None,
             ChannelKind::Meta => Some(self.resolve(connection, fields)?),
-            _ if fields.client_id.is_none_or(|raw| raw.get() == "null") => None,
+            _ if wire::given(fields.client_id).is_none() => None,
             _ => Some(self.resolve(connection, fields)?),
         };
         self.extend_request(&channel, session, fields, origin)?;
@@ -112,7 +112,7 @@ impl Server {
         origin: &mut Origin,
     ) -> Result<(), Refusal> {
         let client = session.and_then(|key| self.sessions.get(key)).map(|session| session.client);
-        let ext = fields.ext.filter(|ext| ext.get() != "null");
+        let ext = wire::given(fields.ext);
         match self.extensions.received(self.now, &Incoming { channel, client, ext }) {
             Ok(parts) => {
                 origin.parts = parts;
@@ -120,8 +120,7 @@ impl Server {
             }
             Err(veto) => {
                 if let (Some(key), Some(reconnect)) = (session, veto.ends_session) {
-                    self.release_held(key, reconnect);
-                    self.end_session(key, EndReason::Vetoed);
+                    self.dismiss(key, reconnect, EndReason::Vetoed);
                 }
                 Err(Refusal { error: veto.error, reconnect: veto.ends_session })
             }
@@ -130,8 +129,7 @@ impl Server {
 
     /// Which session a message speaks for; ties the connection to it if it is free.
     fn resolve(&mut self, connection: ConnectionId, fields: &Fields<'_>) -> Result<SessionKey, BayeuxError> {
-        let raw =
-            fields.client_id.filter(|raw| raw.get() != "null").ok_or_else(BayeuxError::unknown_client)?;
+        let raw = wire::given(fields.client_id).ok_or_else(BayeuxError::unknown_client)?;
         let text =
             wire::text(raw).ok_or_else(|| BayeuxError::wrong("clientId", "expected a string", raw.get()))?;
         let known = ClientId::parse(&text).and_then(|client| self.sessions.find(client));
@@ -145,8 +143,7 @@ impl Server {
         let (free, carrier) = (stream.session.is_none(), stream.carrier);
         if let Err(error) = self.policy.may_continue(&session.principal) {
             // Nor is it to hear anything more.
-            self.release_held(key, Reconnect::None);
-            self.end_session(key, EndReason::Revoked);
+            self.dismiss(key, Reconnect::None, EndReason::Revoked);
             return Err(error);
         }
         let expires = self.expiry();
@@ -179,13 +176,13 @@ fn is_handshake(message: &Result<Fields<'_>, Unreadable<'_>>) -> bool {
 fn read_envelope(fields: &Fields<'_>) -> (Origin, Result<ChannelName, BayeuxError>) {
     let mut origin = Origin::default();
     let mut fault = None;
-    if let Some(raw) = fields.id.filter(|raw| raw.get() != "null") {
+    if let Some(raw) = wire::given(fields.id) {
         match MessageId::from_raw(raw) {
             Ok(id) => origin.id = Some(id),
             Err(expected) => fault = Some(BayeuxError::wrong("id", expected, raw.get())),
         }
     }
-    if let Some(ext) = fields.ext.filter(|ext| ext.get() != "null" && !ext.get().starts_with('{')) {
+    if let Some(ext) = wire::given(fields.ext).filter(|ext| !ext.get().starts_with('{')) {
         fault = fault.or_else(|| Some(BayeuxError::wrong("ext", "expected an object", ext.get())));
     }
     let channel = read_channel(fields.channel);
@@ -200,8 +197,5 @@ fn read_channel(raw: Option<&RawValue>) -> Result<ChannelName, BayeuxError> {
     let raw = raw.ok_or_else(|| BayeuxError::missing("channel"))?;
     let text =
         wire::text(raw).ok_or_else(|| BayeuxError::wrong("channel", "expected a string", raw.get()))?;
-    ChannelName::parse(&text).map_err(|error| {
-        let text = format!("Invalid channel, expected {}", error.expected());
-        BayeuxError::new(ErrorCode::InvalidChannel, error.given(), text)
-    })
+    ChannelName::parse(&text).map_err(|error| BayeuxError::invalid_channel(&error))
 }

@@ -1,5 +1,6 @@
 //! Replies: what is answered to one request, as JSON text, and how it gets to its stream.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -11,7 +12,7 @@ use crate::advice::{Advice, Reconnect};
 use crate::error::{BayeuxError, ErrorCode};
 use crate::ids::{ConnectionId, MessageId};
 use crate::time::Now;
-use crate::wire::Envelope;
+use crate::wire::{self, Envelope};
 
 /// The channel of a reply to something that named none: what came was no message, or had no channel.
 pub(super) const NO_CHANNEL: &str = "/meta/unsuccessful";
@@ -238,7 +239,7 @@ pub(super) struct Origin {
 impl Origin {
     /// Reads as much as can be read; a request so broken that nothing can be is answered without.
     pub(super) fn of(envelope: &Envelope<'_>) -> Self {
-        let channel = envelope.channel.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+        let channel = envelope.channel.and_then(wire::text);
         Self {
             channel: channel.map_or_else(|| NO_CHANNEL.into(), echo),
             id: envelope.id.and_then(|raw| MessageId::from_raw(raw).ok()),
@@ -253,7 +254,7 @@ impl Origin {
 }
 
 /// A channel is repeated exactly, unless it is too long to be one.
-fn echo(channel: String) -> Arc<str> {
+fn echo(channel: Cow<'_, str>) -> Arc<str> {
     const LONGEST: usize = 512;
     if channel.len() <= LONGEST { channel.into() } else { crate::shorten(&channel).into() }
 }

@@ -13,12 +13,12 @@
 use std::time::Duration;
 
 use super::extensions::ack::AckState;
-use super::number_map::NumberMap;
 use super::policy::{Peer, Principal};
 use super::queue::SessionQueue;
 use super::reply::Origin;
 use crate::channel::ChannelPattern;
 use crate::ids::{ClientId, ConnectionId};
+use crate::number_map::NumberMap;
 
 /// A session's number within the server; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

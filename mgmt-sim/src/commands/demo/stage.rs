@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use cloud_channel_protocol::{CloudinitExt, InstanceId, Place, Publication, Subsystem, Topic};
+use mgmt_sim::clock::{time_of_day, wall};
 use mgmt_sim::event_line;
 use mgmt_sim::notice::Notice;
 use mgmt_sim::screen::{Paint, say};
@@ -72,7 +73,7 @@ impl Stage {
     /// Publishes, and shows it; what is shown is chosen by the caller, since a push may hold secrets.
     pub(super) async fn push(&self, publication: &Publication, shown: &str) -> anyhow::Result<()> {
         let tail = publication.channel.segments().skip(2).collect::<Vec<_>>().join("/");
-        let time = mgmt_sim::clock::time_of_day(wall());
+        let time = time_of_day(wall());
         say(&format!("{}  {} {tail}  {shown}", self.paint.dim(&time), self.paint.arrow()))?;
         Ok(self.management.publish(publication.clone()).await?)
     }
@@ -135,9 +136,4 @@ fn finished(publication: &Publication, id: &str) -> Option<anyhow::Result<()>> {
         }
         _ => None,
     }
-}
-
-/// The wall clock; before 1970 it reads as 1970.
-fn wall() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
 }
