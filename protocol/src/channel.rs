@@ -17,9 +17,19 @@ const MAX_SEGMENTS: usize = 16;
 /// True for a byte that a segment may have: the Bayeux text's alphabet and the dot, which instance ids made of
 /// addresses have and which CometD lets through too.
 pub(crate) const fn is_segment_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'-' | b'_' | b'!' | b'~' | b'(' | b')' | b'$' | b'@' | b'.')
+    SEGMENT_BYTES[byte as usize]
 }
+
+const SEGMENT_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_' | b'!' | b'~' | b'(' | b')' | b'$' | b'@' | b'.');
+        byte += 1;
+    }
+    table
+};
 
 /// Why a text is no channel or pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,8 +75,8 @@ impl ChannelName {
     /// # Errors
     /// Says what was given and what was expected.
     pub fn parse(text: &str) -> Result<Self, InvalidChannel> {
-        check_segments(text, "channel")?;
-        if text.contains('*') {
+        let shape = Shape::of(text, "channel")?;
+        if shape.first_star.is_some() {
             return Err(invalid(text, "channel", "a name without wildcards"));
         }
         Ok(Self(text.into()))
@@ -85,7 +95,14 @@ impl ChannelName {
 
     /// Its segments, in order.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
-        self.0[1..].split('/')
+        // Segments are short: a plain loop finds their ends sooner than a search made for long texts.
+        let mut rest = Some(&self.0[1..]);
+        std::iter::from_fn(move || {
+            let text = rest?;
+            let end = text.bytes().position(|byte| byte == b'/');
+            rest = end.map(|end| &text[end + 1..]);
+            Some(&text[..end.unwrap_or(text.len())])
+        })
     }
 
     /// Meta, service or broadcast, by the first segment.
@@ -144,15 +161,15 @@ impl ChannelPattern {
     /// # Errors
     /// Says what was given and what was expected.
     pub fn parse(text: &str) -> Result<Self, InvalidChannel> {
-        check_segments(text, "subscription")?;
-        let parent = parent_of(text);
-        if parent.contains('*') {
+        let Shape { last_slash, first_star } = Shape::of(text, "subscription")?;
+        if first_star.is_some_and(|star| star < last_slash) {
             return Err(invalid(text, "subscription", "a wildcard in the last segment only"));
         }
-        match &text[parent.len() + 1..] {
+        let (parent, last) = (&text[..last_slash], &text[last_slash + 1..]);
+        match last {
             "*" => Ok(Self::OneSegment(parent.into())),
             "**" => Ok(Self::AnyDepth(parent.into())),
-            last if last.contains('*') => {
+            _ if first_star.is_some() => {
                 Err(invalid(text, "subscription", "`*` or `**` to be a whole segment"))
             }
             _ => Ok(Self::Exact(ChannelName(text.into()))),
@@ -165,7 +182,9 @@ impl ChannelPattern {
         match self {
             Self::Exact(name) => name == channel,
             Self::OneSegment(prefix) => channel.parent() == &**prefix,
-            Self::AnyDepth(prefix) => channel.ancestors().any(|ancestor| ancestor == &**prefix),
+            Self::AnyDepth(prefix) => {
+                channel.0.strip_prefix(&**prefix).is_some_and(|rest| rest.starts_with('/'))
+            }
         }
     }
 
@@ -196,14 +215,19 @@ impl fmt::Debug for ChannelPattern {
 }
 
 fn parent_of(text: &str) -> &str {
-    text.rfind('/').map_or("", |at| &text[..at])
+    let last_slash = text.bytes().rposition(|byte| byte == b'/');
+    last_slash.map_or("", |at| &text[..at])
 }
 
 fn kind_of(text: &str) -> ChannelKind {
-    match text.split('/').nth(1) {
-        Some("meta") => ChannelKind::Meta,
-        Some("service") => ChannelKind::Service,
-        _ => ChannelKind::Broadcast,
+    let is_below =
+        |root| text.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if is_below("/meta") {
+        ChannelKind::Meta
+    } else if is_below("/service") {
+        ChannelKind::Service
+    } else {
+        ChannelKind::Broadcast
     }
 }
 
@@ -211,24 +235,46 @@ fn invalid(given: &str, what: &'static str, expected: &'static str) -> InvalidCh
     InvalidChannel { given: shorten(given), what, expected }
 }
 
-/// Checks the shape that names and patterns share; `*` passes as a segment's character here.
-fn check_segments(text: &str, what: &'static str) -> Result<(), InvalidChannel> {
-    let Some(rest) = text.strip_prefix('/') else {
-        return Err(invalid(text, what, "it to begin with `/`"));
-    };
-    if text.len() > MAX_CHANNEL {
-        return Err(invalid(text, what, "at most 512 bytes"));
+/// What names and patterns have in common, found in one look: every message has a channel.
+struct Shape {
+    last_slash: usize,
+    first_star: Option<usize>,
+}
+
+impl Shape {
+    /// Checks all but the stars' places.
+    fn of(text: &str, what: &'static str) -> Result<Self, InvalidChannel> {
+        if !text.starts_with('/') {
+            return Err(invalid(text, what, "it to begin with `/`"));
+        }
+        if text.len() > MAX_CHANNEL {
+            return Err(invalid(text, what, "at most 512 bytes"));
+        }
+        let (mut segments, mut last_slash, mut first_star) = (1, 0, None);
+        let (mut empty, mut foreign) = (false, false);
+        for (at, byte) in text.bytes().enumerate().skip(1) {
+            match byte {
+                b'/' => {
+                    empty |= at == last_slash + 1;
+                    segments += 1;
+                    last_slash = at;
+                }
+                b'*' => first_star = first_star.or(Some(at)),
+                _ => foreign |= !is_segment_byte(byte),
+            }
+        }
+        empty |= last_slash + 1 == text.len();
+        if segments > MAX_SEGMENTS {
+            return Err(invalid(text, what, "at most 16 segments"));
+        }
+        if empty {
+            return Err(invalid(text, what, "no empty segment and no `/` at the end"));
+        }
+        if foreign {
+            return Err(invalid(text, what, "only A-Z a-z 0-9 - _ ! ~ ( ) $ @ . in its segments"));
+        }
+        Ok(Self { last_slash, first_star })
     }
-    if rest.split('/').count() > MAX_SEGMENTS {
-        return Err(invalid(text, what, "at most 16 segments"));
-    }
-    if rest.split('/').any(str::is_empty) {
-        return Err(invalid(text, what, "no empty segment and no `/` at the end"));
-    }
-    if !rest.bytes().all(|b| is_segment_byte(b) || b == b'/' || b == b'*') {
-        return Err(invalid(text, what, "only A-Z a-z 0-9 - _ ! ~ ( ) $ @ . in its segments"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -284,6 +330,7 @@ mod tests {
     #[test]
     fn kinds() {
         assert_eq!(name("/meta/connect").kind(), ChannelKind::Meta);
+        assert_eq!(name("/meta").kind(), ChannelKind::Meta);
         assert_eq!(name("/metal/connect").kind(), ChannelKind::Broadcast);
         assert_eq!(pattern("/meta/*").kind(), ChannelKind::Meta);
         assert_eq!(pattern("/service/**").kind(), ChannelKind::Service);

@@ -64,7 +64,7 @@ impl CloudinitExt {
     /// # Errors
     /// Says what is wrong with it, for the sender.
     pub fn from_ext(ext: Option<&RawValue>) -> Result<Self, String> {
-        let Some(ext) = wire::given(ext) else { return Ok(Self::default()) };
+        let Some(ext) = wire::given_raw(ext) else { return Ok(Self::default()) };
         let Some(ours) = object::<Outer<'_>>(ext)?.cloudinit else { return Ok(Self::default()) };
         let wire: Wire = object(ours)?;
         Ok(Self {
@@ -151,7 +151,7 @@ pub fn presented_token(ext: Option<&RawValue>) -> Result<Option<BearerToken>, Ba
     let ours = ext.and_then(|ext| serde_json::from_str::<Outer<'_>>(ext.get()).ok()?.cloudinit);
     // What else is wrong with it is told where it is used.
     let token = ours.and_then(|ours| serde_json::from_str::<Ours<'_>>(ours.get()).ok()?.token);
-    let Some(token) = wire::given(token) else { return Ok(None) };
+    let Some(token) = wire::given_raw(token) else { return Ok(None) };
     match serde_json::from_str(token.get()) {
         Ok(text) => Ok(Some(BearerToken::new(text))),
         Err(_) => Err(BayeuxError::wrong("ext.cloudinit.token", "expected a string", token.get())),

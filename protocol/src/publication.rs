@@ -30,20 +30,20 @@ impl Publication {
     /// The same with a `timestamp`.
     pub(crate) fn encode_at(&self, timestamp: Option<&str>) -> String {
         let id = self.id.as_ref().map(MessageId::json);
-        encode(&self.channel, id, &self.data, self.ext.as_deref(), timestamp)
+        encode(&self.channel, id, self.data.get(), self.ext.as_deref().map(RawValue::get), timestamp)
     }
 }
 
-/// An event as JSON text. One for other clients has no id: a client's id is its own, and another client could take
+/// An event as JSON text, of texts that are JSON. One for other clients has no id: a client's id is its own, and another client could take
 /// the event for the reply to a message of its own.
 pub(crate) fn encode(
     channel: &ChannelName,
     id: Option<&str>,
-    data: &RawValue,
-    ext: Option<&RawValue>,
+    data: &str,
+    ext: Option<&str>,
     timestamp: Option<&str>,
 ) -> String {
-    let room = 96 + channel.as_str().len() + data.get().len() + ext.map_or(0, |ext| ext.get().len());
+    let room = 96 + channel.as_str().len() + data.len() + ext.map_or(0, str::len);
     let mut json = String::with_capacity(room);
     // Neither a channel's alphabet nor a timestamp's needs escapes.
     json.push_str(r#"{"channel":""#);
@@ -55,10 +55,10 @@ pub(crate) fn encode(
     } else {
         json.push_str(r#"","data":"#);
     }
-    json.push_str(data.get());
+    json.push_str(data);
     if let Some(ext) = ext {
         json.push_str(r#","ext":"#);
-        json.push_str(ext.get());
+        json.push_str(ext);
     }
     if let Some(timestamp) = timestamp {
         json.push_str(r#","timestamp":""#);

@@ -13,7 +13,7 @@ use crate::error::BayeuxError;
 use crate::ext::AckExt;
 use crate::ids::{MessageId, shorten};
 use crate::publication::Publication;
-use crate::wire::Fields;
+use crate::wire::{Fields, Json};
 
 /// Longest text of a server's that is passed on, in characters.
 const MAX_ERROR: usize = 1_024;
@@ -88,14 +88,14 @@ impl Incoming {
         Ok(Self::Event(Publication {
             channel,
             id: id(fields),
-            data: data.to_owned(),
+            data: data.to_raw()?,
             ext: fields.ext.map(RawValue::to_owned),
         }))
     }
 }
 
 fn outcome(fields: &Fields<'_>) -> Result<Result<(), String>, BayeuxError> {
-    match fields.successful.map(RawValue::get) {
+    match fields.successful.map(Json::get) {
         Some("true") => Ok(Ok(())),
         Some("false") => Ok(Err(error_text(fields))),
         Some(other) => Err(BayeuxError::wrong("successful", "expected a boolean", other)),
@@ -105,7 +105,7 @@ fn outcome(fields: &Fields<'_>) -> Result<Result<(), String>, BayeuxError> {
 
 /// An id that is none counts as absent: nothing depends on it that is not checked elsewhere.
 fn id(fields: &Fields<'_>) -> Option<MessageId> {
-    MessageId::from_raw(fields.id?).ok()
+    MessageId::from_json(fields.id?.get()).ok()
 }
 
 fn client_id(fields: &Fields<'_>) -> Option<ForeignClientId> {

@@ -17,27 +17,22 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Replies first, then events.
-    pub(super) fn of(replies: &[String], events: Vec<QueuedEvent>) -> Self {
-        let bytes = join(replies.iter().map(String::as_str).chain(events.iter().map(QueuedEvent::json)));
+    /// Replies first, as a frame that is not finished or empty; then events.
+    pub(super) fn of(replies: String, events: Vec<QueuedEvent>) -> Self {
+        let mut json = replies;
+        let size: usize = events.iter().map(|event| event.json().len() + 1).sum();
+        json.reserve_exact(size + 1);
+        for event in &events {
+            json.push(if json.is_empty() { '[' } else { ',' });
+            json.push_str(event.json());
+        }
+        json.push(']');
         let events = if events.is_empty() { None } else { Some(events.into()) };
-        Self { events, bytes }
+        Self { events, bytes: json.into() }
     }
 
     /// True if these events, and no others, wait in a queue.
     pub(super) fn is_all_of(&self, queue: &SessionQueue) -> bool {
         self.events.as_ref().is_some_and(|events| queue.holds_exactly(events))
     }
-}
-
-/// A JSON array of texts that are JSON.
-fn join<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Bytes {
-    let size: usize = texts.clone().map(|text| text.len() + 1).sum();
-    let mut batch = String::with_capacity(size + 1);
-    for text in texts {
-        batch.push(if batch.is_empty() { '[' } else { ',' });
-        batch.push_str(text);
-    }
-    batch.push(']');
-    batch.into()
 }

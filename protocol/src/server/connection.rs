@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::CloseReason;
 use super::batch::SharedEvents;
 use super::io::Carrier;
+use super::outgoing::Outgoing;
 use super::policy::Peer;
 use super::session::SessionKey;
 use crate::ids::ConnectionId;
+use crate::limits::Limits;
 use crate::number_map::NumberMap;
 
 pub(super) struct Connection {
@@ -17,9 +19,7 @@ pub(super) struct Connection {
     pub(super) session: Option<SessionKey>,
     /// False while the shell is writing what it was given last.
     pub(super) writable: bool,
-    /// Finished messages that are never dropped: replies, and what an ack session's connect carries.
-    outgoing: VecDeque<String>,
-    outgoing_bytes: usize,
+    pub(super) outgoing: Outgoing,
     /// Events given to the shell and not yet known to be written.
     pub(super) in_flight: Option<SharedEvents>,
     /// Whose they are. A later session on the same stream must not inherit them.
@@ -46,8 +46,7 @@ impl Connection {
             carrier,
             session: None,
             writable: true,
-            outgoing: VecDeque::new(),
-            outgoing_bytes: 0,
+            outgoing: Outgoing::default(),
             in_flight: None,
             in_flight_of: None,
             owed: 0,
@@ -65,36 +64,19 @@ impl Connection {
         self.in_flight.take_if(|_| self.in_flight_of == Some(of))
     }
 
-    pub(super) fn push(&mut self, message: String) {
-        self.outgoing_bytes += message.len();
-        self.outgoing.push_back(message);
-    }
-
-    pub(super) fn outgoing_bytes(&self) -> usize {
-        self.outgoing_bytes
+    /// Adds a message to what waits. A stream's frames are no larger than what we would take ourselves (unless a single
+    /// message is); an exchange has one frame.
+    pub(super) fn push(&mut self, limits: &Limits, write: impl FnOnce(&mut String)) {
+        let longest = match self.carrier {
+            Carrier::Stream => limits.batch_bytes,
+            Carrier::Exchange => usize::MAX,
+        };
+        self.outgoing.push(longest, write);
     }
 
     /// True if nothing is left to be said or waited for.
     pub(super) fn is_done(&self) -> bool {
         self.writable && self.outgoing.is_empty() && self.owed == 0
-    }
-
-    /// Takes the oldest messages, up to `max_bytes` of them with their commas, but at least one.
-    pub(super) fn take_outgoing(&mut self, max_bytes: usize) -> Vec<String> {
-        let mut taken = Vec::new();
-        let mut size = 0;
-        while let Some(message) = self.outgoing.front() {
-            size += message.len() + 1;
-            if size > max_bytes && !taken.is_empty() {
-                break;
-            }
-            self.outgoing_bytes -= message.len();
-            taken.extend(self.outgoing.pop_front());
-        }
-        if self.outgoing.is_empty() && self.outgoing.capacity() > 8 {
-            self.outgoing = VecDeque::new();
-        }
-        taken
     }
 }
 
@@ -135,11 +117,16 @@ impl Connections {
     }
 
     pub(super) fn mark_dirty(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.all.get_mut(&id)
-            && !std::mem::replace(&mut connection.dirty, true)
-        {
+        self.touch(id);
+    }
+
+    /// Finds one and marks it: it is about to have something to write.
+    pub(super) fn touch(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        let connection = self.all.get_mut(&id)?;
+        if !std::mem::replace(&mut connection.dirty, true) {
             self.dirty.push_back(id);
         }
+        Some(connection)
     }
 
     /// The next that may have something to write, in the order they were marked.

@@ -144,7 +144,7 @@ impl Server {
                 let (batch, unseen) = ack.close(new);
                 reply.ext.push(("ack", batch.to_string()));
                 for event in unseen {
-                    stream.push(event.json().to_owned());
+                    stream.push(&self.config.limits, |frame| frame.push_str(event.json()));
                 }
             }
         }
@@ -169,13 +169,10 @@ impl Server {
         }
     }
 
-    /// A frame no larger than what we would take ourselves (unless a single message is). The rest follows when it is
-    /// written.
+    /// One frame. The rest follows when it is written.
     fn flush_stream(&mut self, id: ConnectionId) {
         let Some(stream) = self.connections.get_mut(id) else { return };
-        // Each message comes with a comma or the opening bracket.
-        let frame = self.config.limits.batch_bytes.saturating_sub(1);
-        let replies = stream.take_outgoing(frame);
+        let replies = stream.outgoing.take_frame();
         let session = stream.session.and_then(|key| self.sessions.get_mut(key));
         let queue = session.filter(|session| session.pushes_events()).map(|session| {
             session.stirred = false;
@@ -187,17 +184,17 @@ impl Server {
                 self.shared.clone()
             }
             Some(queue) if !queue.is_empty() => {
-                let room = frame.saturating_sub(replies.iter().map(|reply| reply.len() + 1).sum());
-                let fits = replies.is_empty() || queue.next_size() <= room;
-                let events = if fits { queue.take(room) } else { Vec::new() };
-                let batch = Batch::of(&replies, events);
-                if replies.is_empty() {
+                let room = self.config.limits.batch_bytes.saturating_sub(1 + replies.len());
+                let alone = replies.is_empty();
+                let events = if alone || queue.next_size() <= room { queue.take(room) } else { Vec::new() };
+                let batch = Batch::of(replies, events);
+                if alone {
                     self.shared = batch.clone();
                 }
                 batch
             }
             _ if replies.is_empty() => return,
-            _ => Batch::of(&replies, Vec::new()),
+            _ => Batch::of(replies, Vec::new()),
         };
         self.transmit(id, batch);
     }
@@ -205,23 +202,19 @@ impl Server {
     /// An exchange's only frame: all its replies, and what of its session's events fits beside them.
     fn respond(&mut self, id: ConnectionId) {
         let Some(exchange) = self.connections.get_mut(id) else { return };
-        let replies = exchange.take_outgoing(usize::MAX);
+        let replies = exchange.outgoing.take_frame();
         if replies.is_empty() {
             // Nothing has been received yet.
             return;
         }
-        let size: usize = replies.iter().map(|reply| reply.len() + 1).sum();
-        let room = self.config.limits.batch_bytes.saturating_sub(1 + size);
+        let room = self.config.limits.batch_bytes.saturating_sub(1 + replies.len());
         let session = exchange.session.and_then(|key| self.sessions.get_mut(key));
         let events = match session {
-            Some(session) if session.lends_events() && !session.queue.is_empty() => {
-                // The first may be larger than all room: without it the session would never move on.
-                let fits = session.queue.next_size() <= room || replies.len() == 1;
-                if fits { session.queue.take(room) } else { Vec::new() }
-            }
+            // The first may be larger than all room: without it the session would never move on.
+            Some(session) if session.lends_events() && !session.queue.is_empty() => session.queue.take(room),
             _ => Vec::new(),
         };
-        self.transmit(id, Batch::of(&replies, events));
+        self.transmit(id, Batch::of(replies, events));
         self.disarm(id);
         if let Some(exchange) = self.connections.get_mut(id) {
             exchange.closing = true;
@@ -243,7 +236,7 @@ impl Server {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.writable = true;
         let arrived = connection.in_flight.take();
-        let all_written = connection.outgoing_bytes() == 0;
+        let all_written = connection.outgoing.is_empty();
         let begins = all_written && std::mem::take(&mut connection.starts_clock);
         // Most have nothing more to write: to look at them again would be half the work of a delivery.
         let mut rests = all_written && connection.close_after.is_none();

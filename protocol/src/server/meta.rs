@@ -11,7 +11,7 @@ use crate::advice::{ReceivedAdvice, Reconnect};
 use crate::channel::{ChannelKind, ChannelPattern};
 use crate::error::{BayeuxError, ErrorCode};
 use crate::ext::AckExt;
-use crate::wire::Fields;
+use crate::wire::{Fields, Json};
 
 impl Server {
     pub(super) fn handshake(
@@ -110,7 +110,7 @@ impl Server {
         let patterns = read_subscription(fields)?;
         let added = self.check_subscriptions(key, patterns)?;
         let wanted = if self.config.replay { replay::wanted(fields.ext, &added)? } else { Vec::new() };
-        let granted = Granted::new(added, &wanted, fields.subscription);
+        let granted = Granted::new(added, &wanted, fields.subscription.map(Json::get));
         if wanted.is_empty() {
             self.subscribe_granted(connection, key, granted, origin);
             return Ok(());
@@ -199,7 +199,7 @@ impl Server {
         for pattern in &patterns {
             self.subscriptions.remove(pattern, key);
         }
-        self.reply(connection, Reply::success(origin).with_subscription(fields.subscription));
+        self.reply(connection, Reply::success(origin).with_subscription(fields.subscription.map(Json::get)));
         Ok(())
     }
 

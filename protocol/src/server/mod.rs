@@ -15,6 +15,7 @@ pub mod extensions;
 mod io;
 mod lifecycle;
 mod meta;
+mod outgoing;
 mod policy;
 mod publish;
 mod queue;

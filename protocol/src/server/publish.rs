@@ -1,5 +1,7 @@
 //! Publishing: is it allowed, who is asked, who gets it.
 
+use serde_json::value::RawValue;
+
 use super::io::{OfferId, Output, Sender};
 use super::reply::{Origin, Reply};
 use super::session::SessionKey;
@@ -34,30 +36,33 @@ impl Server {
         if !self.policy.may_publish(&sender.principal, &channel) {
             return Err(BayeuxError::forbidden(channel.as_str(), "Publishing here is not allowed"));
         }
-        let ext = wire::given(fields.ext);
+        let ext = wire::given_raw(fields.ext);
         let accepts = |local: &LocalSession| local.accepts.iter().any(|pattern| pattern.matches(&channel));
         let hears = |local: &LocalSession| local.subscribes.iter().any(|pattern| pattern.matches(&channel));
-        let publication = |origin: &Origin| Publication {
-            channel: channel.clone(),
-            id: origin.id.clone(),
-            data: data.to_owned(),
-            ext: ext.map(ToOwned::to_owned),
+        let publication = |origin: &Origin| {
+            Ok::<_, BayeuxError>(Publication {
+                channel: channel.clone(),
+                id: origin.id.clone(),
+                data: data.to_raw()?,
+                ext: ext.map(ToOwned::to_owned),
+            })
         };
         if let Some(to) = self.locals.iter().find(|local| accepts(local)).map(|local| local.id) {
-            let publication = publication(origin);
+            let publication = publication(origin)?;
             let offer = self.offer(connection, session, origin, None)?;
             self.outputs.push_back(Output::Offer { offer, to, sender, publication });
             return Ok(());
         }
         let timestamp = self.extensions.outgoing(self.now).timestamp;
-        let encode = || publication::encode(&channel, None, data, ext, timestamp.as_deref());
+        let encode =
+            || publication::encode(&channel, None, data.get(), ext.map(RawValue::get), timestamp.as_deref());
         self.deliver(&channel, None, encode);
         self.deliver_behind(&channel, encode);
         for local in self.locals.iter().filter(|local| hears(local)) {
             self.outputs.push_back(Output::Deliver {
                 to: local.id,
                 sender: sender.clone(),
-                publication: publication(origin),
+                publication: publication(origin)?,
             });
         }
         self.reply(connection, Reply::success(origin));

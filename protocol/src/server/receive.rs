@@ -1,7 +1,5 @@
 //! From what has come in to the rule that answers it.
 
-use serde_json::value::RawValue;
-
 use super::extensions::Incoming;
 use super::io::{Carrier, EndReason};
 use super::reply::{Origin, Refusal};
@@ -11,7 +9,7 @@ use crate::advice::Reconnect;
 use crate::channel::{ChannelKind, ChannelName};
 use crate::error::{BayeuxError, ErrorCode};
 use crate::ids::{ClientId, MessageId};
-use crate::wire::{self, Envelope, Fields, Unreadable};
+use crate::wire::{self, Envelope, Fields, Json, Message};
 
 impl Server {
     pub(super) fn received(&mut self, connection: ConnectionId, bytes: &[u8]) {
@@ -43,7 +41,7 @@ impl Server {
         self.refuse_unreadable(connection, &Envelope::default(), error);
     }
 
-    fn messages(&mut self, connection: ConnectionId, messages: Vec<Result<Fields<'_>, Unreadable<'_>>>) {
+    fn messages(&mut self, connection: ConnectionId, messages: Vec<Message<'_>>) {
         self.stats.received += messages.len() as u64;
         let alone = messages.len() == 1;
         // A handshake stands alone: what came with it must be ignored (Bayeux 1.0, "handshake").
@@ -70,7 +68,7 @@ impl Server {
             .map_err(Refusal::from)
             .and_then(|channel| self.dispatch(connection, channel, fields, &mut origin, alone));
         if let Err(refusal) = outcome {
-            self.refuse(connection, &mut origin, fields.subscription, &refusal);
+            self.refuse(connection, &mut origin, fields.subscription.map(Json::get), &refusal);
         }
     }
 
@@ -111,8 +109,11 @@ impl Server {
         fields: &Fields<'_>,
         origin: &mut Origin,
     ) -> Result<(), Refusal> {
+        if self.extensions.is_empty() {
+            return Ok(());
+        }
         let client = session.and_then(|key| self.sessions.get(key)).map(|session| session.client);
-        let ext = wire::given(fields.ext);
+        let ext = wire::given_raw(fields.ext);
         match self.extensions.received(self.now, &Incoming { channel, client, ext }) {
             Ok(parts) => {
                 origin.parts = parts;
@@ -131,25 +132,24 @@ impl Server {
     fn resolve(&mut self, connection: ConnectionId, fields: &Fields<'_>) -> Result<SessionKey, BayeuxError> {
         let raw = wire::given(fields.client_id).ok_or_else(BayeuxError::unknown_client)?;
         let text =
-            wire::text(raw).ok_or_else(|| BayeuxError::wrong("clientId", "expected a string", raw.get()))?;
-        let known = ClientId::parse(&text).and_then(|client| self.sessions.find(client));
-        let key = known.ok_or_else(BayeuxError::unknown_client)?;
+            raw.text().ok_or_else(|| BayeuxError::wrong("clientId", "expected a string", raw.get()))?;
+        let client = ClientId::parse(&text).ok_or_else(BayeuxError::unknown_client)?;
         let stream = self.connections.get(connection).ok_or_else(BayeuxError::unknown_client)?;
-        let session = self.sessions.get(key).ok_or_else(BayeuxError::unknown_client)?;
-        let elsewhere = stream.session.is_some_and(|bound| bound != key);
-        if elsewhere || !session.peer.same_party(&stream.peer) {
+        let (bound, carrier) = (stream.session, stream.carrier);
+        let key = bound.or_else(|| self.sessions.find(client)).ok_or_else(BayeuxError::unknown_client)?;
+        let expires = self.expiry();
+        let session = self.sessions.get_mut(key).ok_or_else(BayeuxError::unknown_client)?;
+        // Who is at the other end of a connection does not change, so that it is asked once.
+        if session.client != client || (bound.is_none() && !session.peer.same_party(&stream.peer)) {
             return Err(BayeuxError::unknown_client());
         }
-        let (free, carrier) = (stream.session.is_none(), stream.carrier);
         if let Err(error) = self.policy.may_continue(&session.principal) {
             // Nor is it to hear anything more.
             self.dismiss(key, Reconnect::None, EndReason::Revoked);
             return Err(error);
         }
-        let expires = self.expiry();
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.expires = session.expires.max(expires);
-        }
+        session.expires = session.expires.max(expires);
+        let free = bound.is_none();
         match carrier {
             Carrier::Stream if free => {
                 self.bind_stream(connection, key);
@@ -163,13 +163,13 @@ impl Server {
     }
 }
 
-fn is_handshake(message: &Result<Fields<'_>, Unreadable<'_>>) -> bool {
+fn is_handshake(message: &Message<'_>) -> bool {
     let channel = match message {
         Ok(fields) => fields.channel,
         Err(unreadable) => unreadable.envelope.channel,
     };
     // As text: JSON has more than one way to write it, and `\/` is what PHP makes of a slash.
-    channel.and_then(wire::text).is_some_and(|name| name == HANDSHAKE)
+    channel.is_some_and(|channel| channel.says(HANDSHAKE))
 }
 
 /// Checks the fields that every message may have, and reads its channel. The origin has as much as can be read.
@@ -177,12 +177,12 @@ fn read_envelope(fields: &Fields<'_>) -> (Origin, Result<ChannelName, BayeuxErro
     let mut origin = Origin::default();
     let mut fault = None;
     if let Some(raw) = wire::given(fields.id) {
-        match MessageId::from_raw(raw) {
+        match MessageId::from_json(raw.get()) {
             Ok(id) => origin.id = Some(id),
             Err(expected) => fault = Some(BayeuxError::wrong("id", expected, raw.get())),
         }
     }
-    if let Some(ext) = wire::given(fields.ext).filter(|ext| !ext.get().starts_with('{')) {
+    if let Some(ext) = wire::given_raw(fields.ext).filter(|ext| !ext.get().starts_with('{')) {
         fault = fault.or_else(|| Some(BayeuxError::wrong("ext", "expected an object", ext.get())));
     }
     let channel = read_channel(fields.channel);
@@ -193,9 +193,8 @@ fn read_envelope(fields: &Fields<'_>) -> (Origin, Result<ChannelName, BayeuxErro
     (origin, fault.map_or(channel, Err))
 }
 
-fn read_channel(raw: Option<&RawValue>) -> Result<ChannelName, BayeuxError> {
+fn read_channel(raw: Option<Json<'_>>) -> Result<ChannelName, BayeuxError> {
     let raw = raw.ok_or_else(|| BayeuxError::missing("channel"))?;
-    let text =
-        wire::text(raw).ok_or_else(|| BayeuxError::wrong("channel", "expected a string", raw.get()))?;
+    let text = raw.text().ok_or_else(|| BayeuxError::wrong("channel", "expected a string", raw.get()))?;
     ChannelName::parse(&text).map_err(|error| BayeuxError::invalid_channel(&error))
 }

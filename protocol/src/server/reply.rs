@@ -3,16 +3,15 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-
 use super::connection::Connection;
 use super::extensions::{Outgoing, ReplyPart};
 use super::{Carrier, CloseReason, HANDSHAKE, Server};
 use crate::advice::{Advice, Reconnect};
 use crate::error::{BayeuxError, ErrorCode};
 use crate::ids::{ConnectionId, MessageId};
+use crate::limits::Limits;
 use crate::time::Now;
-use crate::wire::{self, Envelope};
+use crate::wire::{Envelope, Json};
 
 /// The channel of a reply to something that named none: what came was no message, or had no channel.
 pub(super) const NO_CHANNEL: &str = "/meta/unsuccessful";
@@ -25,7 +24,7 @@ pub(super) struct Reply<'a> {
     successful: bool,
     pub(super) client_id: Option<String>,
     connection_types: Option<&'static [&'static str]>,
-    subscription: Option<&'a RawValue>,
+    subscription: Option<&'a str>,
     error: Option<String>,
     advice: Option<Advice>,
     /// Names and their JSON.
@@ -68,15 +67,16 @@ impl<'a> Reply<'a> {
         self
     }
 
-    pub(super) fn with_subscription(mut self, subscription: Option<&'a RawValue>) -> Self {
+    pub(super) fn with_subscription(mut self, subscription: Option<&'a str>) -> Self {
         self.subscription = subscription;
         self
     }
 
-    /// As JSON text. By hand, since every publish has one and nearly all of them are three members.
-    fn into_json(mut self, now: Now, outgoing: Outgoing) -> String {
+    /// Appends it as JSON text. By hand, since every publish has one and nearly all of them are three members.
+    fn write(mut self, frame: &mut String, now: Now, outgoing: Outgoing) {
         self.ext.extend(self.parts.drain(..).map(|part| part.finish(now)));
-        let mut json = Members::with_room_for(self.channel);
+        frame.reserve(self.channel.len() + 96);
+        let mut json = Members::new(frame);
         json.text("channel", self.channel);
         if let Some(id) = self.id {
             json.raw("id", id.json());
@@ -90,7 +90,7 @@ impl<'a> Reply<'a> {
             json.raw("supportedConnectionTypes", &json_of(types));
         }
         if let Some(subscription) = self.subscription {
-            json.raw("subscription", subscription.get());
+            json.raw("subscription", subscription);
         }
         if let Some(error) = &self.error {
             json.text("error", error);
@@ -99,51 +99,61 @@ impl<'a> Reply<'a> {
             json.raw("advice", &advice.to_json());
         }
         if !self.ext.is_empty() {
-            let mut ext = Members::default();
+            let mut text = String::new();
+            let mut ext = Members::new(&mut text);
             for (name, value) in &self.ext {
                 ext.raw(name, value);
             }
-            json.raw("ext", &ext.close());
+            ext.close();
+            json.raw("ext", &text);
         }
         if let Some(timestamp) = &outgoing.timestamp {
             json.text("timestamp", timestamp);
         }
-        json.close()
+        json.close();
     }
 }
 
 /// A JSON object that is being written.
-#[derive(Default)]
-struct Members(String);
+struct Members<'a> {
+    json: &'a mut String,
+    /// What comes before the next member.
+    before: char,
+}
 
-impl Members {
-    fn with_room_for(channel: &str) -> Self {
-        Self(String::with_capacity(channel.len() + 96))
+impl<'a> Members<'a> {
+    /// One with a member at least.
+    const fn new(json: &'a mut String) -> Self {
+        Self { json, before: '{' }
     }
 
     /// A member whose value is JSON already. Its name needs no escapes.
     fn raw(&mut self, name: &str, json: &str) {
-        self.0.push(if self.0.is_empty() { '{' } else { ',' });
-        self.0.push('"');
-        self.0.push_str(name);
-        self.0.push_str("\":");
-        self.0.push_str(json);
+        self.name(name);
+        self.json.push_str(json);
     }
 
     fn text(&mut self, name: &str, text: &str) {
         let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
         if text.bytes().all(plain) {
-            self.raw(name, "\"");
-            self.0.push_str(text);
-            self.0.push('"');
+            self.name(name);
+            self.json.push('"');
+            self.json.push_str(text);
+            self.json.push('"');
         } else {
             self.raw(name, &json_of(text));
         }
     }
 
-    fn close(mut self) -> String {
-        self.0.push('}');
-        self.0
+    fn name(&mut self, name: &str) {
+        self.json.push(std::mem::replace(&mut self.before, ','));
+        self.json.push('"');
+        self.json.push_str(name);
+        self.json.push_str("\":");
+    }
+
+    fn close(self) {
+        self.json.push('}');
     }
 }
 
@@ -154,23 +164,18 @@ fn json_of(value: &(impl serde::Serialize + ?Sized)) -> String {
 impl Server {
     pub(super) fn reply(&mut self, connection: ConnectionId, reply: Reply<'_>) {
         let outgoing = self.extensions.outgoing(self.now);
-        let Some(stream) = self.connections.get_mut(connection).filter(|stream| !stream.closing) else {
+        let limits = &self.config.limits;
+        let Some(stream) = self.connections.touch(connection).filter(|stream| !stream.closing) else {
             return;
         };
-        stream.push(reply.into_json(self.now, outgoing));
-        self.connections.mark_dirty(connection);
-        if self.has_full_stream(connection) {
+        stream.push(limits, |frame| reply.write(frame, self.now, outgoing));
+        if is_full(stream, limits) {
             self.flush(connection);
+            let limits = &self.config.limits;
+            if self.connections.get(connection).is_some_and(|stream| is_full(stream, limits)) {
+                self.close(connection, CloseReason::StuckReader);
+            }
         }
-        if self.has_full_stream(connection) {
-            self.close(connection, CloseReason::StuckReader);
-        }
-    }
-
-    fn has_full_stream(&self, connection: ConnectionId) -> bool {
-        // An exchange's response is bounded by its one request.
-        let stream = self.connections.get(connection).filter(|stream| stream.carrier == Carrier::Stream);
-        stream.map_or(0, Connection::outgoing_bytes) > self.config.limits.reply_bytes
     }
 
     /// Answers a request with a refusal, and with the advice that belongs to it.
@@ -178,7 +183,7 @@ impl Server {
         &mut self,
         connection: ConnectionId,
         origin: &mut Origin,
-        subscription: Option<&RawValue>,
+        subscription: Option<&str>,
         refusal: &Refusal,
     ) {
         self.stats.refused.count(refusal.error.code());
@@ -214,6 +219,11 @@ impl Server {
     }
 }
 
+/// True if more waits than may. An exchange's response is bounded by its one request.
+fn is_full(connection: &Connection, limits: &Limits) -> bool {
+    connection.carrier == Carrier::Stream && connection.outgoing.bytes() > limits.reply_bytes
+}
+
 /// Why a request is not done, and what the client is to do if not the usual.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -239,10 +249,10 @@ pub(super) struct Origin {
 impl Origin {
     /// Reads as much as can be read; a request so broken that nothing can be is answered without.
     pub(super) fn of(envelope: &Envelope<'_>) -> Self {
-        let channel = envelope.channel.and_then(wire::text);
+        let channel = envelope.channel.and_then(Json::text);
         Self {
             channel: channel.map_or_else(|| NO_CHANNEL.into(), echo),
-            id: envelope.id.and_then(|raw| MessageId::from_raw(raw).ok()),
+            id: envelope.id.and_then(|id| MessageId::from_json(id.get()).ok()),
             parts: Vec::new(),
         }
     }

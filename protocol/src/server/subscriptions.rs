@@ -3,8 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-
 use super::extensions::replay::ReplayFrom;
 use super::session::SessionKey;
 use crate::channel::{ChannelName, ChannelPattern};
@@ -16,7 +14,7 @@ pub(super) struct Granted {
     pub(super) live: Vec<ChannelPattern>,
     /// Hear it once their replay has caught up.
     pub(super) replayed: Vec<ChannelPattern>,
-    asked: Box<RawValue>,
+    asked: Box<str>,
 }
 
 impl Granted {
@@ -24,15 +22,15 @@ impl Granted {
     pub(super) fn new(
         patterns: Vec<ChannelPattern>,
         wanted: &[(ChannelPattern, ReplayFrom)],
-        asked: Option<&RawValue>,
+        asked: Option<&str>,
     ) -> Self {
         let is_wanted = |pattern: &ChannelPattern| wanted.iter().any(|(wanted, _)| wanted == pattern);
         let (replayed, live) = patterns.into_iter().partition(is_wanted);
-        Self { live, replayed, asked: asked.unwrap_or(RawValue::NULL).to_owned() }
+        Self { live, replayed, asked: asked.unwrap_or("null").into() }
     }
 
     /// The request's own words, which every reply repeats.
-    pub(super) fn asked(&self) -> &RawValue {
+    pub(super) fn asked(&self) -> &str {
         &self.asked
     }
 }

@@ -12,7 +12,7 @@ fn nonsense_is_told_and_passed_over() {
         (
             "hello",
             vec![
-                "Unreadable(400::cannot read the JSON, expected a message or an array of messages (expected value at line 1 column 1))",
+                "Unreadable(400::cannot read the JSON at byte 0, expected a value; a message or an array of messages is what is read here)",
             ],
         ),
         (r#"[{"channel":"/meta/unheard","successful":true}]"#, vec![]),

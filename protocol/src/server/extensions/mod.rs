@@ -104,6 +104,10 @@ impl Extensions {
         self.0.push(extension);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn received(&mut self, now: Now, message: &Incoming<'_>) -> Result<Vec<ReplyPart>, Veto> {
         let mut parts = Vec::new();
         for extension in &mut self.0 {

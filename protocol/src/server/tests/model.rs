@@ -352,9 +352,9 @@ impl Model {
             assert_eq!(stream.armed.is_some(), stream.session.is_none() && !stream.closing);
             timers += usize::from(stream.armed.is_some());
             assert!(
-                stream.outgoing_bytes() <= limits.reply_bytes + limits.batch_bytes,
+                stream.outgoing.bytes() <= limits.reply_bytes + limits.batch_bytes,
                 "{}",
-                stream.outgoing_bytes()
+                stream.outgoing.bytes()
             );
             assert!(
                 stream.in_flight.as_ref().map_or(0, |events| events.len()) <= 2 * limits.queued_messages + 1

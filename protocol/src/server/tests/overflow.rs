@@ -185,7 +185,7 @@ fn one_frame_cannot_make_the_server_hold_many_copies() {
     let connects: Vec<Value> = (0..500).map(|_| connect(&client)).collect();
     driver.send(1, &json!(connects));
     assert_eq!(driver.closes(), [(1, CloseReason::StuckReader)]);
-    let waiting = driver.server.connections.get(crate::ids::ConnectionId(1)).unwrap().outgoing_bytes();
+    let waiting = driver.server.connections.get(crate::ids::ConnectionId(1)).unwrap().outgoing.bytes();
     assert!(waiting < 4 << 20, "{waiting}");
 }
 
