@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::frame::Purpose;
 use super::reader::{End, FrameReader, Taken};
-use super::slot::Slot;
+use super::slot::{Line, Slot};
 use crate::happening::{DriverEnded, DriverHandle, Happening};
 use crate::transport::http::Web;
 use crate::transport::registry::ConnectionRegistry;
@@ -144,7 +144,8 @@ impl Connection {
             }
         }
         loop {
-            match std::future::poll_fn(|cx| self.poll_write(cx)).await {
+            let Self { id, slot, write_by, .. } = &mut *self;
+            match std::future::poll_fn(|cx| poll_write(&mut slot.lock(), write_by, *id, cx)).await {
                 Step::Written(Purpose::Close) => return Over::Closed,
                 Step::Written(_) | Step::Taken(..) => {}
                 Step::Over(over) => return over,
@@ -153,57 +154,63 @@ impl Connection {
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        if let Poll::Ready(step) = self.poll_write(cx) {
+        let Self { id, slot, reader, write_by, message_by, .. } = self;
+        let mut line = slot.lock();
+        if let Poll::Ready(step) = poll_write(&mut line, write_by, *id, cx) {
             return Poll::Ready(step);
         }
-        let reader = &mut self.reader;
-        match self.slot.poll_read(cx, |bytes| Step::Taken(reader.feed(bytes), bytes.len() == READ_SIZE)) {
+        match line.poll_read(cx, |bytes| Step::Taken(reader.feed(bytes), bytes.len() == READ_SIZE)) {
             Poll::Ready(Ok(Some(step))) => {
                 if matches!(&step, Step::Taken(taken, _) if !taken.messages.is_empty()) {
                     // One that goes on is another one.
-                    self.message_by = None;
+                    *message_by = None;
                 }
                 return Poll::Ready(step);
             }
             Poll::Ready(Ok(None)) => return Poll::Ready(Step::Over(Over::Gone)),
             Poll::Ready(Err(error)) => {
-                tracing::debug!(connection = %self.id, %error, "cannot read");
+                tracing::debug!(connection = %id, %error, "cannot read");
                 return Poll::Ready(Step::Over(Over::Gone));
             }
             Poll::Pending => {}
         }
-        if !self.reader.is_midway() {
-            self.message_by = None;
+        if !reader.is_midway() {
+            *message_by = None;
             return Poll::Pending;
         }
-        ready!(poll_deadline(&mut self.message_by, MESSAGE_DEADLINE, cx));
+        ready!(poll_deadline(message_by, MESSAGE_DEADLINE, cx));
         let seconds = MESSAGE_DEADLINE.as_secs();
-        tracing::info!(connection = %self.id, seconds, "the peer does not finish its message, closing");
-        self.slot.close(Some(CloseCode::Policy), "a message took too long to arrive");
-        self.message_by = None;
-        self.poll_write(cx)
+        tracing::info!(connection = %id, seconds, "the peer does not finish its message, closing");
+        line.close(Some(CloseCode::Policy), "a message took too long to arrive");
+        *message_by = None;
+        poll_write(&mut line, write_by, *id, cx)
     }
+}
 
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        match self.slot.poll_write(cx) {
-            Poll::Ready(Ok(purpose)) => {
-                self.write_by = None;
-                return Poll::Ready(Step::Written(purpose));
-            }
-            Poll::Ready(Err(error)) => {
-                tracing::debug!(connection = %self.id, %error, "cannot write");
-                return Poll::Ready(Step::Over(Over::Gone));
-            }
-            Poll::Pending => {}
+fn poll_write(
+    line: &mut Line,
+    write_by: &mut Option<Pin<Box<Sleep>>>,
+    id: ConnectionId,
+    cx: &mut Context<'_>,
+) -> Poll<Step> {
+    match line.poll_write(cx) {
+        Poll::Ready(Ok(purpose)) => {
+            *write_by = None;
+            return Poll::Ready(Step::Written(purpose));
         }
-        if !self.slot.is_writing() {
-            return Poll::Pending;
+        Poll::Ready(Err(error)) => {
+            tracing::debug!(connection = %id, %error, "cannot write");
+            return Poll::Ready(Step::Over(Over::Gone));
         }
-        ready!(poll_deadline(&mut self.write_by, WRITE_DEADLINE, cx));
-        let seconds = WRITE_DEADLINE.as_secs();
-        tracing::info!(connection = %self.id, seconds, "the peer does not read, closing");
-        Poll::Ready(Step::Over(Over::Gone))
+        Poll::Pending => {}
     }
+    if !line.is_writing() {
+        return Poll::Pending;
+    }
+    ready!(poll_deadline(write_by, WRITE_DEADLINE, cx));
+    let seconds = WRITE_DEADLINE.as_secs();
+    tracing::info!(connection = %id, seconds, "the peer does not read, closing");
+    Poll::Ready(Step::Over(Over::Gone))
 }
 
 /// Ready once the deadline is over, which begins with the first call.

@@ -37,10 +37,11 @@ pub(crate) enum Sent {
 
 /// A stream, and what waits to be written to it.
 pub(crate) struct Slot {
-    inner: Mutex<Inner>,
+    line: Mutex<Line>,
 }
 
-struct Inner {
+/// What is in it, in one's own hands.
+pub(super) struct Line {
     stream: Stream,
     /// The frame that is being written.
     current: Option<Frame>,
@@ -59,7 +60,7 @@ struct Inner {
 impl Slot {
     pub(super) fn new(stream: Stream) -> Self {
         Self {
-            inner: Mutex::new(Inner {
+            line: Mutex::new(Line {
                 stream,
                 current: None,
                 pong: None,
@@ -72,24 +73,25 @@ impl Slot {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    /// For several things in one go.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a batch of the core, or leaves to the task what the socket does not take. There is no other before it
     /// that is not written. A connection that is closing takes none: the core hears that it is closed.
     pub(crate) fn transmit(&self, batch: Bytes, turn: u64) -> Sent {
-        let mut inner = self.lock();
-        if inner.closing {
+        let mut line = self.lock();
+        if line.closing {
             return Sent::Later;
         }
-        if inner.current.is_some() || inner.pong.is_some() {
-            inner.batch = Some(batch);
+        if line.current.is_some() || line.pong.is_some() {
+            line.batch = Some(batch);
             return Sent::Later;
         }
         let mut frame = Frame::batch(batch);
-        if inner.may_write(turn)
-            && let Some(socket) = inner.stream.direct()
+        if line.may_write(turn)
+            && let Some(socket) = line.stream.direct()
         {
             // Whatever stands against it, the task meets it too, and knows what to do.
             let _met_again = frame.send(socket);
@@ -97,19 +99,14 @@ impl Slot {
                 return Sent::Whole;
             }
         }
-        inner.current = Some(frame);
-        inner.wake();
+        line.current = Some(frame);
+        line.wake();
         Sent::Later
     }
 
     /// Closes, after what was given before.
     pub(crate) fn close(&self, code: Option<CloseCode>, reason: &str) {
-        let mut inner = self.lock();
-        if !inner.closing {
-            inner.closing = true;
-            inner.close = Some(Box::new(Frame::close(code, reason)));
-            inner.wake();
-        }
+        self.lock().close(code, reason);
     }
 
     /// Answers a ping. The latest is enough.
@@ -117,32 +114,12 @@ impl Slot {
         self.lock().pong = Some(payload);
     }
 
-    /// True if something waits to be written.
-    pub(super) fn is_writing(&self) -> bool {
-        let inner = self.lock();
-        inner.current.is_some() || inner.pong.is_some() || inner.batch.is_some() || inner.close.is_some()
-    }
-
-    /// Writes the next frame to its end; pending while there is none, and then this wakes when there is.
-    pub(super) fn poll_write(&self, cx: &mut Context<'_>) -> Poll<io::Result<Purpose>> {
-        self.lock().poll_write(cx)
-    }
-
-    /// Reads once and hands on what came, where it lies: `None` at the end.
-    pub(super) fn poll_read<T>(
-        &self,
-        cx: &mut Context<'_>,
-        take: impl FnOnce(&[u8]) -> T,
-    ) -> Poll<io::Result<Option<T>>> {
-        scratch::poll_read(&mut self.lock().stream, cx, take)
-    }
-
     pub(super) fn into_stream(self) -> Stream {
-        self.inner.into_inner().unwrap_or_else(PoisonError::into_inner).stream
+        self.line.into_inner().unwrap_or_else(PoisonError::into_inner).stream
     }
 }
 
-impl Inner {
+impl Line {
     fn may_write(&mut self, turn: u64) -> bool {
         if self.turn.0 != turn {
             self.turn = (turn, 0);
@@ -162,7 +139,30 @@ impl Inner {
         pong.or_else(|| self.batch.take().map(Frame::batch)).or_else(|| self.close.take().map(|frame| *frame))
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Purpose>> {
+    pub(super) fn close(&mut self, code: Option<CloseCode>, reason: &str) {
+        if !self.closing {
+            self.closing = true;
+            self.close = Some(Box::new(Frame::close(code, reason)));
+            self.wake();
+        }
+    }
+
+    /// True if something waits to be written.
+    pub(super) const fn is_writing(&self) -> bool {
+        self.current.is_some() || self.pong.is_some() || self.batch.is_some() || self.close.is_some()
+    }
+
+    /// Reads once and hands on what came, where it lies: `None` at the end.
+    pub(super) fn poll_read<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Poll<io::Result<Option<T>>> {
+        scratch::poll_read(&mut self.stream, cx, take)
+    }
+
+    /// Writes the next frame to its end; pending while there is none, and then this wakes when there is.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Purpose>> {
         if self.current.is_none() {
             self.current = self.next_frame();
         }
