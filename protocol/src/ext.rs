@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::error::BayeuxError;
 use crate::ids::{InstanceId, MessageId};
+use crate::object::Object;
 use crate::server::BearerToken;
 use crate::wire;
 
@@ -65,8 +66,8 @@ impl CloudinitExt {
     /// Says what is wrong with it, for the sender.
     pub fn from_ext(ext: Option<&RawValue>) -> Result<Self, String> {
         let Some(ext) = wire::given_raw(ext) else { return Ok(Self::default()) };
-        let Some(ours) = object::<Outer<'_>>(ext)?.cloudinit else { return Ok(Self::default()) };
-        let wire: Wire = object(ours)?;
+        let Some(ours) = read::<Outer<'_>>(ext)?.cloudinit else { return Ok(Self::default()) };
+        let wire: Wire = read(ours)?;
         Ok(Self {
             cause: wire.cause.as_deref().map(MessageId::from_raw).transpose()?,
             seq: wire.seq,
@@ -118,7 +119,7 @@ impl AckExt {
     /// Reads `ext.ack`; nonsense is as good as absent.
     #[must_use]
     pub fn from_ext(ext: Option<&RawValue>) -> Option<Self> {
-        let outer: Outer<'_> = object(ext?).ok()?;
+        let outer: Outer<'_> = read(ext?).ok()?;
         match serde_json::from_str(outer.ack?.get()).ok()? {
             serde_json::Value::Bool(true) => Some(Self::Enabled),
             serde_json::Value::Number(number) => number.as_u64().map(Self::Batch),
@@ -130,28 +131,25 @@ impl AckExt {
     }
 }
 
-/// Reads an object's members. Derived code alone would also take an array for them, in their order.
-fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
-    if !raw.get().starts_with('{') {
-        return Err("expected an object".to_owned());
-    }
-    serde_json::from_str(raw.get()).map_err(|error| error.to_string())
+/// Reads an object's members; says what is wrong with it.
+fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
+    Object::read(raw.get()).map_err(|error| error.to_string())
 }
 
 /// The bearer token in a handshake's `ext.cloudinit.token`, for clients that cannot set a request's headers.
 ///
 /// # Errors
-/// 400 if it is no text.
+/// 400 if it is no text, or `ext.cloudinit` no object.
 pub fn presented_token(ext: Option<&RawValue>) -> Result<Option<BearerToken>, BayeuxError> {
     #[derive(Deserialize)]
     struct Ours<'a> {
         #[serde(borrow, default)]
         token: Option<&'a RawValue>,
     }
-    let ours = ext.and_then(|ext| serde_json::from_str::<Outer<'_>>(ext.get()).ok()?.cloudinit);
-    // What else is wrong with it is told where it is used.
-    let token = ours.and_then(|ours| serde_json::from_str::<Ours<'_>>(ours.get()).ok()?.token);
-    let Some(token) = wire::given_raw(token) else { return Ok(None) };
+    let ours = ext.and_then(|ext| read::<Outer<'_>>(ext).ok()?.cloudinit);
+    let Some(ours) = wire::given_raw(ours) else { return Ok(None) };
+    let wrong = |_| BayeuxError::wrong("ext.cloudinit", "expected an object", ours.get());
+    let Some(token) = wire::given_raw(read::<Ours<'_>>(ours).map_err(wrong)?.token) else { return Ok(None) };
     match serde_json::from_str(token.get()) {
         Ok(text) => Ok(Some(BearerToken::new(text))),
         Err(_) => Err(BayeuxError::wrong("ext.cloudinit.token", "expected a string", token.get())),
@@ -196,8 +194,13 @@ mod tests {
             assert_eq!(token(none), Ok(None), "{none}");
         }
         assert_eq!(presented_token(None).unwrap(), None);
-        let error = token(r#"{"cloudinit":{"token":[1234]}}"#).unwrap_err().to_string();
-        assert_eq!(error, "400:ext.cloudinit.token:expected a string, got an array");
+        for (wrong, expected) in [
+            (r#"{"cloudinit":{"token":[1234]}}"#, "400:ext.cloudinit.token:expected a string, got an array"),
+            (r#"{"cloudinit":["1234"]}"#, "400:ext.cloudinit:expected an object, got an array"),
+            (r#"{"cloudinit":1234}"#, "400:ext.cloudinit:expected an object, got a number"),
+        ] {
+            assert_eq!(token(wrong).unwrap_err().to_string(), expected);
+        }
     }
 
     #[test]
@@ -208,7 +211,8 @@ mod tests {
             assert_eq!(CloudinitExt::from_ext(Some(&raw(absent))).unwrap(), CloudinitExt::default());
         }
         for array in ["[{}]", r#"{"cloudinit":[null,7]}"#] {
-            assert_eq!(CloudinitExt::from_ext(Some(&raw(array))).unwrap_err(), "expected an object");
+            let error = CloudinitExt::from_ext(Some(&raw(array))).unwrap_err();
+            assert!(error.starts_with("invalid type: sequence, expected an object"), "{error}");
         }
         assert_eq!(AckExt::from_ext(Some(&raw("[null,0]"))), None);
         assert_eq!(AckExt::from_ext(Some(&raw(r#"{"ack":"x"}"#))), None);

@@ -22,6 +22,7 @@ mod ids;
 mod limits;
 mod module;
 mod number_map;
+mod object;
 mod publication;
 pub mod server;
 pub mod signing;
@@ -40,6 +41,7 @@ pub use ids::{ClientId, ConnectionId, IdSource, InstanceId, InvalidInstanceId, M
 pub use limits::Limits;
 pub use module::{Module, ModuleName};
 pub use number_map::{NumberHasher, NumberMap};
+pub use object::Object;
 pub use publication::Publication;
 pub use time::Now;
 pub use topic::{Branch, Place, Stage, Subsystem, Topic, Verb};

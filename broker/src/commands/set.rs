@@ -2,8 +2,8 @@
 
 use anyhow::Context;
 use cloud_channel_protocol::{
-    ChannelPattern, CloudinitExt, EventResult, EventType, MessageId, Publication, ReportingEvent, Stage,
-    Topic, Verb, signing,
+    ChannelPattern, CloudinitExt, EventResult, EventType, MessageId, Object, Publication, ReportingEvent,
+    Stage, Topic, Verb, signing,
 };
 
 use super::arguments::SetArguments;
@@ -66,8 +66,8 @@ async fn follow(session: &mut Session<'_>, id: &MessageId) -> anyhow::Result<u8>
         if ext.cause.as_ref() != Some(id) {
             continue;
         }
-        let events: Vec<ReportingEvent> = serde_json::from_str(event.data.get())?;
-        for event in events {
+        let events: Vec<Object<ReportingEvent>> = serde_json::from_str(event.data.get())?;
+        for Object(event) in events {
             let result = event
                 .result
                 .map_or_else(|| "start".to_owned(), |result| format!("{result:?}").to_uppercase());

@@ -1,7 +1,7 @@
 //! cloud-init's own reports: `reporting: {x: {type: webhook, endpoint: http://127.0.0.1:169/webhook}}`.
 
-use cloud_channel_protocol::ReportingEvent;
 use cloud_channel_protocol::server::{Peer, PeerAddress};
+use cloud_channel_protocol::{Object, ReportingEvent};
 
 /// Longest `name` we take; cloud-init's are far below.
 const LONGEST_NAME: usize = 256;
@@ -20,7 +20,7 @@ pub(crate) fn may_report(peer: &Peer) -> bool {
 /// # Errors
 /// Says which field is missing or wrong.
 pub(crate) fn parse(body: &[u8]) -> Result<ReportingEvent, String> {
-    let event: ReportingEvent = serde_json::from_slice(body)
+    let Object(event): Object<ReportingEvent> = serde_json::from_slice(body)
         .map_err(|error| format!("expected one reporting event of cloud-init as a JSON object: {error}"))?;
     if event.name.is_empty() || event.name.len() > LONGEST_NAME {
         return Err(format!("`name`: expected 1 to {LONGEST_NAME} bytes, got {}", event.name.len()));
@@ -48,7 +48,8 @@ mod tests {
     fn anything_else_is_told_what_is_wrong() {
         for (body, part) in [
             ("", "EOF"),
-            ("[]", "JSON object"),
+            ("[]", "invalid type: sequence, expected an object"),
+            (r#"["init-network","","start","cloudinit",1]"#, "invalid type: sequence, expected an object"),
             (r#"{"name":"x"}"#, "missing field"),
             (
                 r#"{"name":"a\nb","description":"","event_type":"start","origin":"o","timestamp":1}"#,

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use cloud_channel_protocol::Object;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -147,7 +148,7 @@ impl Session {
         batch: &[u8],
         effects: &mut Vec<Effect>,
     ) -> Result<Result<(), Refusal>, serde_json::Error> {
-        for reply in serde_json::from_slice::<Vec<Reply<'_>>>(batch)? {
+        for Object(reply) in serde_json::from_slice::<Vec<Object<Reply<'_>>>>(batch)? {
             let Some(successful) = reply.successful else { continue };
             // The held connect of a session that leaves ends as its server likes.
             let granted = successful || self.is_leaving() && reply.channel == "/meta/connect";
@@ -212,7 +213,7 @@ fn number(id: Option<&RawValue>) -> Option<u64> {
 /// The pause that the server wants before the next connect.
 fn interval(advice: Option<&RawValue>) -> Duration {
     let milliseconds = advice
-        .and_then(|advice| serde_json::from_str::<Advice>(advice.get()).ok())
+        .and_then(|advice| Object::<Advice>::read(advice.get()).ok())
         .map_or(0.0, |advice| advice.interval);
     Duration::try_from_secs_f64(milliseconds / 1e3).unwrap_or_default()
 }
@@ -266,6 +267,8 @@ mod tests {
             br#"[{"channel":"/meta/handshake","successful":false,"error":"503::Too many sessions"}]"#;
         let refusal = session.replies(refused, &mut Vec::new()).unwrap().unwrap_err();
         assert_eq!((&*refusal.request, &*refusal.error), ("/meta/handshake", "503::Too many sessions"));
-        assert!(session.replies(b"[7]", &mut Vec::new()).is_err());
+        for wrong in ["[7]", r#"[["/a","1",true]]"#] {
+            assert!(session.replies(wrong.as_bytes(), &mut Vec::new()).is_err(), "{wrong}");
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::channel::ChannelName;
 use crate::error::BayeuxError;
 use crate::ext::AckExt;
 use crate::ids::{MessageId, shorten};
+use crate::object::Object;
 use crate::publication::Publication;
 use crate::wire::{Fields, Json};
 
@@ -124,13 +125,13 @@ fn speaks_replay(ext: Option<&RawValue>) -> bool {
     struct Outer {
         replay: bool,
     }
-    ext.and_then(|ext| serde_json::from_str::<Outer>(ext.get()).ok()).is_some_and(|ext| ext.replay)
+    ext.and_then(|ext| Object::<Outer>::read(ext.get()).ok()).is_some_and(|ext| ext.replay)
 }
 
 fn handshake_ack(fields: &Fields<'_>) -> Option<HandshakeAck> {
     #[derive(Deserialize)]
     struct Outer {
-        ack: Inner,
+        ack: Object<Inner>,
     }
     #[derive(Deserialize)]
     struct Inner {
@@ -138,8 +139,8 @@ fn handshake_ack(fields: &Fields<'_>) -> Option<HandshakeAck> {
     }
     match AckExt::from_ext(fields.ext)? {
         AckExt::Enabled => {
-            let object = serde_json::from_str::<Outer>(fields.ext?.get()).ok();
-            Some(HandshakeAck { batch: object.map(|outer| outer.ack.batch) })
+            let object = Object::<Outer>::read(fields.ext?.get()).ok();
+            Some(HandshakeAck { batch: object.map(|outer| outer.ack.0.batch) })
         }
         AckExt::Batch(_) => None,
     }
@@ -157,4 +158,23 @@ pub(super) fn is_unknown_client(error: &str) -> bool {
     error.starts_with("402::")
         || error.to_ascii_lowercase().ends_with(":unknown client")
         || error.ends_with(":session_unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ext::raw;
+
+    #[test]
+    fn extensions_are_members_of_an_object() {
+        let greeting = |ext: &str| {
+            let ext = raw(ext);
+            let fields = Fields { ext: Some(&ext), ..Fields::default() };
+            (speaks_replay(fields.ext), handshake_ack(&fields).map(|ack| ack.batch))
+        };
+        assert_eq!(greeting(r#"{"replay":true,"ack":{"enabled":true,"batch":7}}"#), (true, Some(Some(7))));
+        assert_eq!(greeting(r#"{"replay":true,"ack":true}"#), (true, Some(None)));
+        assert_eq!(greeting("[true]"), (false, None));
+        assert_eq!(greeting(r#"[[7]]"#), (false, None));
+    }
 }

@@ -16,6 +16,7 @@ use super::super::session::SessionKey;
 use crate::channel::{ChannelKind, ChannelName, ChannelPattern};
 use crate::error::BayeuxError;
 use crate::ids::ClientId;
+use crate::object::Object;
 
 /// From where on a subscriber wants events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,8 +152,7 @@ impl Server {
 }
 
 fn member(ext: Option<&RawValue>) -> Option<&RawValue> {
-    let outer: Outer<'_> = serde_json::from_str(ext?.get()).ok()?;
-    outer.replay
+    Object::<Outer<'_>>::read(ext?.get()).ok()?.replay
 }
 
 #[cfg(test)]
@@ -168,8 +168,13 @@ mod tests {
         let expected =
             vec![(patterns[0].clone(), ReplayFrom::Oldest), (patterns[1].clone(), ReplayFrom::After(7))];
         assert_eq!(found, expected);
-        assert_eq!(wanted(Some(&raw("{}")), &patterns).unwrap(), []);
-        for wrong in [r#"{"replay":{"/a":-3}}"#, r#"{"replay":7}"#, r#"{"replay":{"/a":"x"}}"#] {
+        for none in ["{}", "7", r#"[{"/a":-2}]"#] {
+            assert_eq!(wanted(Some(&raw(none)), &patterns).unwrap(), [], "{none}");
+        }
+        assert!(!is_wanted(Some(&raw("[true]"))));
+        for wrong in
+            [r#"{"replay":{"/a":-3}}"#, r#"{"replay":7}"#, r#"{"replay":{"/a":"x"}}"#, r#"{"replay":[-2]}"#]
+        {
             let error = wanted(Some(&raw(wrong)), &patterns).unwrap_err();
             assert!(error.to_string().starts_with("400:ext.replay:expected an object"), "{error}");
         }

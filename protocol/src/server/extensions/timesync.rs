@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Extension, Incoming, ReplyPart, Veto};
+use crate::object::Object;
 use crate::time::Now;
 
 /// An estimate this good needs no correction, in milliseconds.
@@ -41,8 +42,8 @@ impl Extension for Timesync {
 }
 
 fn read(ext: &RawValue) -> Option<Request> {
-    let outer: Outer<'_> = serde_json::from_str(ext.get()).ok()?;
-    serde_json::from_str(outer.timesync?.get()).ok()
+    let outer = Object::<Outer<'_>>::read(ext.get()).ok()?;
+    Object::read(outer.timesync?.get()).ok()
 }
 
 fn answer(received: Now, request: &Request) -> Option<ReplyPart> {
@@ -99,6 +100,8 @@ mod tests {
             ("/meta/connect", r#"{"timesync":{"tc":9000,"l":10,"o":1000}}"#, None),
             ("/meta/subscribe", r#"{"timesync":{"tc":9000,"l":20,"o":30}}"#, None),
             ("/meta/connect", r#"{"timesync":true,"ack":1}"#, None),
+            ("/meta/connect", r#"{"timesync":[9000,20,30]}"#, None),
+            ("/meta/connect", r#"[{"tc":9000}]"#, None),
             ("/meta/connect", r#"{"timesync":{"tc":1e300}}"#, Some("\"ts\":10000")),
         ] {
             let found = ask(channel, ext);
