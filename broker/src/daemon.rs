@@ -172,7 +172,8 @@ async fn run_in_runtime(
 /// anything starts.
 fn dialler(settings: &Settings) -> Result<Arc<Dialler>, TlsError> {
     let limits = settings.server.limits.clone();
-    Dialler::new(&settings.connect, &settings.dial_tls, settings.root.as_deref(), limits)
+    let dialler = Dialler::new(&settings.connect, &settings.dial_tls, settings.root.as_deref(), limits)?;
+    Ok(Arc::new(dialler.showing(settings.link_token.clone())))
 }
 
 fn serve_all(listeners: Vec<Listener>, for_metrics: Vec<Listener>, web: &Web) {

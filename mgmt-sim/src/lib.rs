@@ -3,6 +3,7 @@
 //!
 //! It knows the protocol and nothing of the guest: what it sends comes from files and scenarios, what it expects too.
 
+pub mod bearer;
 pub mod clock;
 pub mod dial;
 pub mod event_line;

@@ -22,7 +22,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::http::header::{HeaderValue, WWW_AUTHENTICATE};
 
+use crate::bearer::BearerFile;
 use crate::clock::Clock;
 use crate::dial::{Socket, socket_config};
 use crate::fault::Fault;
@@ -47,6 +50,8 @@ const PUSHES: usize = 4_096;
 pub struct ManagementConfig {
     /// Let clients in that name no instance, as observers.
     pub anyone: bool,
+    /// What clients have to show, if anything.
+    pub token: Option<BearerFile>,
     /// The core's limits and times.
     pub server: ServerConfig,
 }
@@ -86,7 +91,12 @@ impl Management {
         let (reports, incoming) = mpsc::channel(QUEUE);
         let (orders, inbox) = mpsc::channel(QUEUE);
         let (notices, outbox) = Notices::new();
-        let door = Door { reports, limits: config.server.limits.clone(), last: Arc::new(AtomicU64::new(0)) };
+        let door = Door {
+            reports,
+            limits: config.server.limits.clone(),
+            token: config.token.clone(),
+            last: Arc::new(AtomicU64::new(0)),
+        };
         let doors = listeners.into_iter().map(|listener| tokio::spawn(door.clone().keep(listener))).collect();
         let shell = Shell::new(config, notices, doors);
         let task = tokio::spawn(shell.run(incoming, inbox));
@@ -136,6 +146,7 @@ impl Management {
 struct Door {
     reports: mpsc::Sender<Reported>,
     limits: Limits,
+    token: Option<BearerFile>,
     last: Arc<AtomicU64>,
 }
 
@@ -152,7 +163,10 @@ impl Door {
 
     async fn serve(self, stream: Stream, peer: Peer) {
         let config = Some(socket_config(&self.limits));
-        let upgrade = tokio_tungstenite::accept_hdr_async_with_config(stream, check_path, config);
+        let token = self.token.clone();
+        #[expect(clippy::result_large_err, reason = "the library's callback has this type")]
+        let check = |request: &Request, response| check(request, response, token.as_ref());
+        let upgrade = tokio_tungstenite::accept_hdr_async_with_config(stream, check, config);
         // Who does not get so far is nobody yet.
         let Ok(Ok(socket)) = timeout(UPGRADE_DEADLINE, upgrade).await else { return };
         self.begin(socket, peer).await;
@@ -168,13 +182,25 @@ impl Door {
 }
 
 #[expect(clippy::result_large_err, reason = "the library's callback has this type")]
-fn check_path(request: &Request, response: Response) -> Result<Response, ErrorResponse> {
-    if request.uri().path() == EVENTS_PATH {
-        return Ok(response);
+fn check(
+    request: &Request,
+    response: Response,
+    token: Option<&BearerFile>,
+) -> Result<Response, ErrorResponse> {
+    let refused = |status: StatusCode, text: String| {
+        let mut refusal = ErrorResponse::new(Some(text));
+        *refusal.status_mut() = status;
+        refusal
+    };
+    if request.uri().path() != EVENTS_PATH {
+        return Err(refused(StatusCode::NOT_FOUND, format!("Bayeux is spoken on {EVENTS_PATH}\n")));
     }
-    let mut refusal = ErrorResponse::new(Some(format!("Bayeux is spoken on {EVENTS_PATH}\n")));
-    *refusal.status_mut() = tokio_tungstenite::tungstenite::http::StatusCode::NOT_FOUND;
-    Err(refusal)
+    let Some(token) = token else { return Ok(response) };
+    token.judge(request).map(|()| response).map_err(|unknown| {
+        let mut refusal = refused(StatusCode::UNAUTHORIZED, format!("{unknown}\n"));
+        refusal.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        refusal
+    })
 }
 
 /// The task that owns the core.

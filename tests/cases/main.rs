@@ -18,6 +18,7 @@ mod flows_dialling;
 mod flows_listening;
 mod idle;
 mod lifecycle;
+mod link_tokens;
 mod long_polling;
 mod observability;
 mod payloads;

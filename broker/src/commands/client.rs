@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -58,7 +59,7 @@ async fn dial(target: &Target) -> anyhow::Result<Line> {
     // What the user names on the command line is the user's own affair, whoever owns the files.
     let anybodys = Some(Path::new("/"));
     let dialler = Dialler::new(std::slice::from_ref(&endpoint), &target.tls(), anybodys, limits)?;
-    dialler.open(&endpoint).await.context("cannot reach the daemon; does it run there?")
+    Arc::new(dialler).open(&endpoint).await.context("cannot reach the daemon; does it run there?")
 }
 
 /// An open session.

@@ -1,12 +1,13 @@
 //! Who this machine is, where it listens and whom it dials.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cloud_channel_protocol::{DEFAULT_VSOCK_PORT, EVENTS_PATH, Endpoint, InstanceId, Scheme};
 
-use super::read::{Field, one_of, word_of};
+use super::read::{Field, below, one_of, word_of};
 use super::value::{Row, Value};
 use super::{LogFormat, Overrides};
+use crate::link_token::LinkToken;
 use crate::policy::HostPorts;
 
 /// The default Unix socket, below the root folder.
@@ -47,17 +48,21 @@ pub(super) struct Basics {
     pub(super) instance: Value<Option<InstanceId>>,
     pub(super) listen: Value<Vec<Endpoint>>,
     pub(super) connect: Value<Vec<Endpoint>>,
+    link_token_file: Value<Option<PathBuf>>,
     pub(super) host_ports: Value<HostPorts>,
     pub(super) socket_mode: Value<SocketMode>,
     pub(super) log_format: Value<LogFormat>,
 }
 
 impl Basics {
+    pub(super) const LINK_KEYS: &[&str] = &["token-file"];
+
     pub(super) fn new(root: &Path, sandbox: bool, dev: bool) -> Self {
         Self {
             instance: Value::new("instance-id", None),
             listen: Value::new("listen", default_listen(root, sandbox, dev)),
             connect: Value::new("connect", Vec::new()),
+            link_token_file: Value::new("link.token-file", None),
             host_ports: Value::new("host-ports", HostPorts::default()),
             socket_mode: Value::new("socket-mode", SocketMode::PRIVATE),
             log_format: Value::new("log-format", LogFormat::default()),
@@ -75,6 +80,25 @@ impl Basics {
             _ => self.log_format.set(field.parsed(one_of)?, from),
         }
         Ok(())
+    }
+
+    pub(super) fn set_link(&mut self, field: &Field<'_>, from: &str) -> Result<(), String> {
+        self.link_token_file.set(Some(field.path()?), from);
+        Ok(())
+    }
+
+    /// The token that whom we dial is shown, which nobody on the way may read.
+    pub(super) fn link_token(&self, root: &Path, real: bool) -> Result<Option<LinkToken>, String> {
+        let Value { name, value: Some(file), from } = &self.link_token_file else { return Ok(None) };
+        let is_open = |endpoint: &&Endpoint| matches!(endpoint, Endpoint::Tcp { .. }) && !endpoint.is_tls();
+        if let Some(endpoint) = self.connect.value.iter().find(is_open) {
+            let shown = &self.connect.from;
+            return Err(format!(
+                "`{name}` (from {from}) is shown to every endpoint of `connect` (from {shown}), and everybody on the \
+                 way to {endpoint} could read it: expected wss://, https://, unix:// or vsock://"
+            ));
+        }
+        Ok(Some(LinkToken::at(below(root, file), real)))
     }
 
     /// What the command line says wins over all files.
@@ -100,6 +124,8 @@ impl Basics {
         rows.push(self.instance.row(id));
         rows.push(self.listen.row(|list| show_list(list)));
         rows.push(self.connect.row(|list| show_list(list)));
+        let show = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        rows.extend(self.link_token_file.row_if(show));
         rows.push(self.host_ports.row(word_of));
         rows.push(self.socket_mode.row(|mode| format!("{:04o}", mode.bits())));
         rows.push(self.log_format.row(word_of));

@@ -13,10 +13,11 @@ use super::value::Row;
 use super::{Origins, Overrides, Settings};
 
 /// The keys that stand in no group, and the groups.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "instance-id",
     "listen",
     "connect",
+    "link",
     "host-ports",
     "socket-mode",
     "log-format",
@@ -68,6 +69,7 @@ impl Draft {
         };
         match field.key {
             "tls" => group(TlsDraft::KEYS, &mut |field| self.tls.set(field, from)),
+            "link" => group(Basics::LINK_KEYS, &mut |field| self.basics.set_link(field, from)),
             "dial-tls" => group(TlsDraft::DIAL_KEYS, &mut |field| self.tls.set_dial(field, from)),
             "authority" => self.authority.set_rules(field, from),
             "token-file" => self.authority.set_token_file(field, from),
@@ -97,6 +99,7 @@ impl Draft {
         let Self { basics, tls, authority, server, services } = self;
         let (tls, dial_tls) = tls.finish(root)?;
         let real = overrides.root.is_none();
+        let link_token = basics.link_token(root, real)?;
         let (authority, management_keys) = authority.finish(root, real, basics.host_ports.value);
         if let Some(endpoint) = basics.listen.value.iter().find(|endpoint| endpoint.is_tls() && tls.is_none())
         {
@@ -108,6 +111,7 @@ impl Draft {
             instance: basics.instance.value,
             listen: basics.listen.value,
             connect: basics.connect.value,
+            link_token,
             dev: overrides.dev,
             socket_mode: basics.socket_mode.value,
             log_format: basics.log_format.value,

@@ -52,6 +52,9 @@ pub enum FragmentError {
     /// The file of tokens, which a rule needs.
     #[error(transparent)]
     Tokens(#[from] crate::policy::TokenFileError),
+    /// The file with the token that the link shows.
+    #[error(transparent)]
+    LinkToken(#[from] crate::link_token::LinkTokenError),
 }
 
 impl FragmentError {

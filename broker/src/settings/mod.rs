@@ -30,6 +30,7 @@ pub use services::{ExtensionName, Retention};
 pub use tls::{DialIdentity, DialTlsSettings, TlsSettings};
 use value::Row;
 
+use crate::link_token::LinkToken;
 use crate::policy::{Authority, Surroundings, review};
 
 /// The main configuration file, below the root folder.
@@ -85,6 +86,8 @@ pub struct Settings {
     pub listen_is_explicit: bool,
     /// Whom to dial, in order.
     pub connect: Vec<Endpoint>,
+    /// What is shown to whom we dial, if anything.
+    pub link_token: Option<LinkToken>,
     /// Trust everybody.
     pub dev: bool,
     /// Who can open the Unix sockets.
@@ -149,11 +152,35 @@ impl Settings {
     /// What is probably not meant as it is written.
     ///
     /// # Errors
-    /// If a rule names a token and the file of them is of no use.
+    /// If a file of tokens is of no use: the one that rules name, or the one that the link shows.
     pub fn warnings(&self) -> Result<Vec<String>, FragmentError> {
-        if self.authority.is_default {
-            return Ok(Vec::new());
+        let mut warnings = self.link_warnings()?;
+        if !self.authority.is_default {
+            warnings.extend(self.rule_warnings()?);
         }
+        Ok(warnings)
+    }
+
+    /// A token may still be on its way to the machine; it is looked for whenever the link dials.
+    fn link_warnings(&self) -> Result<Vec<String>, FragmentError> {
+        let Some(token) = &self.link_token else { return Ok(Vec::new()) };
+        let mut warnings = Vec::new();
+        if self.connect.is_empty() {
+            warnings
+                .push("`link.token-file` is for the endpoints in `connect`, and there is none".to_owned());
+        }
+        match token.read() {
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => {
+                let path = token.path().display();
+                warnings.push(format!("there is no token file `{path}`: without it the link reaches nobody"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(warnings)
+    }
+
+    fn rule_warnings(&self) -> Result<Vec<String>, FragmentError> {
         let listens = |is: fn(&Endpoint) -> bool| !self.listen_is_explicit || self.listen.iter().any(is);
         let around = Surroundings {
             vsock: listens(|endpoint| matches!(endpoint, Endpoint::Vsock { .. })),

@@ -178,3 +178,30 @@ fn a_token_that_was_put_in_the_place_of_its_name_is_not_shown() {
     let error = load(root.path(), Overrides::default()).unwrap_err().to_string();
     assert!(error.contains("who.token") && !error.contains("s3cret"), "{error}");
 }
+
+#[test]
+fn the_links_token_is_shown_where_nobody_listens_in() {
+    let root = tempfile::tempdir().unwrap();
+    let configure = |connect: &str| {
+        let text = format!("connect: [{connect}]\nlink: {{token-file: /etc/cloud-channel/link-token}}\n");
+        put(root.path(), CONFIG_FILE, &text);
+        load(root.path(), Overrides::default())
+    };
+    let secret = "\"wss://a.example\", \"https://a.example/x\", \"vsock://events\", \"unix:///x\", \"hybrid-vsock:///x:1\"";
+    let settings = configure(secret).unwrap();
+    assert!(settings.origins.to_string().contains("link.token-file"), "{}", settings.origins);
+    let warnings = settings.warnings().unwrap();
+    assert!(warnings[0].contains("link-token") && warnings.len() == 1, "{warnings:?}");
+    put(root.path(), "etc/cloud-channel/link-token", "se cret\n");
+    let error = settings.warnings().unwrap_err().to_string();
+    assert!(error.contains("one line") && !error.contains("cret"), "{error}");
+    put(root.path(), "etc/cloud-channel/link-token", "secret\n");
+    assert!(settings.warnings().unwrap().is_empty());
+    for open in ["ws://127.0.0.1:1", "http://a.example"] {
+        let error = configure(&format!("\"wss://a.example\", \"{open}\"")).unwrap_err().to_string();
+        for part in ["link.token-file", "config.yaml", open, "wss://"] {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
+    }
+    assert!(configure("").unwrap().warnings().unwrap()[0].contains("`connect`"));
+}

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use cloud_channel_protocol::signing::SigningKey;
 use cloud_channel_protocol::{Endpoint, InstanceId, Place, Publication, Subsystem, Topic};
+use mgmt_sim::bearer::BearerFile;
 use mgmt_sim::clock::{time_of_day, wall};
 use mgmt_sim::event_line;
 use mgmt_sim::notice::Notice;
@@ -44,6 +45,9 @@ pub(super) struct ServeArguments {
     /// What guests call that key; without it, the file's name without its ending.
     #[arg(long, value_name = "NAME", requires = "sign")]
     key_name: Option<String>,
+    /// Let in only who shows the bearer token in this file, in `Authorization`. It is read anew for each.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Let clients in that name no instance: they may read all events but no config, and publish nothing.
     #[arg(long)]
     anyone: bool,
@@ -68,7 +72,8 @@ pub(super) async fn run(arguments: ServeArguments) -> Ending {
     }
     let key = arguments.sign.as_deref().map(|file| read_key(file, arguments.key_name.as_deref()));
     let key = key.transpose().map_err(usage)?;
-    let config = ManagementConfig { anyone: arguments.anyone, ..ManagementConfig::default() };
+    let token = arguments.token_file.map(BearerFile::at);
+    let config = ManagementConfig { anyone: arguments.anyone, token, ..ManagementConfig::default() };
     let management = Management::start(&arguments.listen, config).await.map_err(failed)?;
     let desk = Desk { management, answers, key, format: arguments.format, paint: Paint::detect() };
     desk.work().await.map_err(failed)?;

@@ -40,7 +40,6 @@ pub enum Gone {
 fn hint(status: StatusCode) -> &'static str {
     match status.as_u16() {
         300..=399 => "name the endpoint that it redirects to",
-        401 | 403 => "the server refuses this client",
         404 | 405 => "check the endpoint's path",
         500.. => "the server has a fault, or what stands before it",
         _ => "check that a Bayeux server listens there",

@@ -15,15 +15,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cloud_channel_protocol::{Endpoint, HOST_CID, HybridAnswer, Limits, connect_line};
+use hyper::StatusCode;
+use hyper::header::{AUTHORIZATION, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, protocol::WebSocketConfig};
 
 use cookies::CookieJar;
 
 use super::tls::{TlsClient, TlsError, is_distrust};
 use super::{READ_BUFFER, Stream, vsock};
+use crate::link_token::{LinkToken, LinkTokenError};
 use crate::settings::DialTlsSettings;
 
 /// How long connecting, the TLS handshake and the upgrade may take together.
@@ -69,6 +73,24 @@ pub enum DialError {
         /// What the library said.
         source: Box<tungstenite::Error>,
     },
+    /// A server that wants to know who we are, or does and wants nothing of us.
+    #[error(
+        "{endpoint} refuses us with HTTP status {status}; check the token it is shown (`link.token-file`)"
+    )]
+    Refused {
+        /// What was dialled.
+        endpoint: Endpoint,
+        /// 401 or 403.
+        status: StatusCode,
+    },
+    /// We have no token to show, and were told to show one.
+    #[error("cannot dial {endpoint} without a token")]
+    Token {
+        /// What was to be dialled.
+        endpoint: Endpoint,
+        /// What is wrong with its file.
+        source: LinkTokenError,
+    },
     /// A connection, and no HTTP.
     #[error("{endpoint} does not speak HTTP there")]
     Http {
@@ -90,6 +112,7 @@ pub enum DialError {
 pub struct Dialler {
     limits: Limits,
     tls: Option<TlsClient>,
+    token: Option<LinkToken>,
     /// By authority. As many as there are endpoints.
     cookies: Mutex<HashMap<String, CookieJar>>,
 }
@@ -105,10 +128,16 @@ impl Dialler {
         tls: &DialTlsSettings,
         root: Option<&Path>,
         limits: Limits,
-    ) -> Result<Arc<Self>, TlsError> {
+    ) -> Result<Self, TlsError> {
         let needed = endpoints.iter().any(Endpoint::is_tls);
         let tls = if needed { Some(TlsClient::new(tls, root)?) } else { None };
-        Ok(Arc::new(Self { limits, tls, cookies: Mutex::default() }))
+        Ok(Self { limits, tls, token: None, cookies: Mutex::default() })
+    }
+
+    /// The same, and each line shows this token. The endpoints are of a kind that nobody listens in on.
+    #[must_use]
+    pub fn showing(self, token: Option<LinkToken>) -> Self {
+        Self { token, ..self }
     }
 
     /// Reaches an endpoint, and gets ready to talk Bayeux over it.
@@ -120,14 +149,26 @@ impl Dialler {
             return LongPolling::open(self.clone(), endpoint).await.map(Line::LongPolling);
         }
         within_deadline(endpoint, async {
+            let token = self.token(endpoint)?;
             let stream = self.stream(endpoint).await?;
             let config = self.socket_config();
-            tokio_tungstenite::client_async_with_config(request_uri(endpoint), stream, Some(config))
+            let failed = |source| upgrade_error(endpoint, source);
+            let mut request = request_uri(endpoint).into_client_request().map_err(failed)?;
+            if let Some(token) = token {
+                request.headers_mut().insert(AUTHORIZATION, token);
+            }
+            tokio_tungstenite::client_async_with_config(request, stream, Some(config))
                 .await
                 .map(|(socket, _)| Line::WebSocket(Box::new(socket)))
-                .map_err(|source| DialError::Upgrade { endpoint: endpoint.clone(), source: Box::new(source) })
+                .map_err(failed)
         })
         .await
+    }
+
+    /// What is shown to an endpoint, as it stands in the file now.
+    fn token(&self, endpoint: &Endpoint) -> Result<Option<HeaderValue>, DialError> {
+        let read = self.token.as_ref().map(LinkToken::read).transpose();
+        read.map_err(|source| DialError::Token { endpoint: endpoint.clone(), source })
     }
 
     /// What is read and kept of messages at most.
@@ -201,6 +242,21 @@ async fn within_deadline<T>(
     timeout(DIAL_DEADLINE, dialling)
         .await
         .unwrap_or_else(|_| Err(DialError::Deadline { endpoint: endpoint.clone() }))
+}
+
+fn upgrade_error(endpoint: &Endpoint, source: tungstenite::Error) -> DialError {
+    let endpoint = endpoint.clone();
+    match &source {
+        tungstenite::Error::Http(response) if is_refusal(response.status()) => {
+            DialError::Refused { endpoint, status: response.status() }
+        }
+        _ => DialError::Upgrade { endpoint, source: Box::new(source) },
+    }
+}
+
+/// True for the answers to whom a server does not know or does not want.
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 /// The upgrade request's URI. TLS is a matter of the stream below.

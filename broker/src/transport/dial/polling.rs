@@ -13,12 +13,12 @@ use cloud_channel_protocol::Endpoint;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming as ResponseBody};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, HeaderValue, SET_COOKIE};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
 
-use super::{DialError, Dialler, Gone, Incoming, within_deadline};
+use super::{DialError, Dialler, Gone, Incoming, is_refusal, within_deadline};
 
 /// What a connection keeps for reading; responses that are larger come in parts.
 const READ_BUFFER: usize = 16 * 1024;
@@ -38,6 +38,8 @@ pub struct LongPolling {
 struct Target {
     dialler: Arc<Dialler>,
     endpoint: Endpoint,
+    /// What each request shows: the token of when the line was opened.
+    token: Option<HeaderValue>,
 }
 
 /// One request at a time.
@@ -54,7 +56,8 @@ type Exchange = Pin<Box<dyn Future<Output = Result<(Connection, Bytes), Gone>> +
 impl LongPolling {
     /// Opens the first connection, so that an endpoint that is not there is known as such.
     pub(super) async fn open(dialler: Arc<Dialler>, endpoint: &Endpoint) -> Result<Self, DialError> {
-        let target = Arc::new(Target { dialler, endpoint: endpoint.clone() });
+        let token = dialler.token(endpoint)?;
+        let target = Arc::new(Target { dialler, endpoint: endpoint.clone(), token });
         let requests = Lane { spare: Some(target.connect().await?), exchange: None };
         Ok(Self { target, requests, held: Lane::default() })
     }
@@ -173,6 +176,9 @@ impl Target {
             .uri(self.endpoint.request_path())
             .header(HOST, self.endpoint.authority())
             .header(CONTENT_TYPE, JSON);
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token);
+        }
         if let Some(cookies) = self.dialler.with_cookies(&self.endpoint, |jar| jar.header()) {
             request = request.header(COOKIE, cookies);
         }
@@ -185,6 +191,10 @@ impl Target {
             let set = response.headers().get_all(SET_COOKIE).iter();
             set.filter_map(|value| value.to_str().ok()).for_each(|value| jar.set(value));
         });
+        if is_refusal(response.status()) {
+            let endpoint = self.endpoint.clone();
+            return Err(DialError::Refused { endpoint, status: response.status() }.into());
+        }
         if response.status() != StatusCode::OK {
             return Err(Gone::Status(response.status()));
         }
