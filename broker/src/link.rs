@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloud_channel_protocol::client::{Backoff, Client, ClientConfig, ClientOutput, PublishFailure};
-use cloud_channel_protocol::{Branch, CloudinitExt, Endpoint, InstanceId, MessageId, Publication, Topic};
+use cloud_channel_protocol::{
+    Branch, CloudinitExt, Endpoint, InstanceId, MessageId, Publication, Topic, error_chain,
+};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
@@ -299,16 +301,4 @@ fn concerns_driver(output: ClientOutput) -> Option<LinkReport> {
         | ClientOutput::Close(_)
         | ClientOutput::Ended(_) => None,
     }
-}
-
-/// An error with its causes.
-pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

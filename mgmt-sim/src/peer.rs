@@ -6,7 +6,7 @@ use cloud_channel_protocol::client::{
     Backoff, Client, ClientConfig, ClientOutput, InvalidExt, PublishFailure,
 };
 use cloud_channel_protocol::{
-    ChannelPattern, CloudinitExt, ConnectionId, Endpoint, InstanceId, Limits, Publication,
+    ChannelPattern, CloudinitExt, ConnectionId, Endpoint, InstanceId, Limits, Publication, error_chain,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -167,7 +167,7 @@ impl Shell {
             match dial(&self.config.endpoint.clone(), &self.config.limits).await {
                 Ok(socket) => return Some(socket),
                 Err(error) => {
-                    let reason = format!("{:#}", anyhow::Error::from(error));
+                    let reason = error_chain(&error);
                     self.notices.tell(Notice::LineDown { line: self.config.endpoint.to_string(), reason });
                 }
             }

@@ -11,6 +11,7 @@ mod channel;
 pub mod client;
 mod endpoint;
 mod error;
+mod error_chain;
 mod event;
 mod ext;
 #[cfg(feature = "fuzzing")]
@@ -34,6 +35,7 @@ pub use advice::{Advice, ReceivedAdvice, Reconnect};
 pub use channel::{ChannelKind, ChannelName, ChannelPattern, InvalidChannel};
 pub use endpoint::{DEFAULT_VSOCK_PORT, EVENTS_PATH, Endpoint, HOST_CID, InvalidEndpoint, Scheme};
 pub use error::{BayeuxError, ErrorCode};
+pub use error_chain::error_chain;
 pub use event::{EventResult, EventType, ReportingEvent};
 pub use ext::{AckExt, CloudinitExt, presented_token, token_ext};
 pub use hybrid::{HybridAnswer, InvalidHybridAnswer, connect_line};

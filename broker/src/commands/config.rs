@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use cloud_channel_protocol::error_chain;
+
 use super::arguments::{ConfigArguments, ConfigCommand};
 use super::{CONFIGURATION, FAILED, complain, print};
 use crate::settings::{Overrides, Settings};
@@ -17,7 +19,7 @@ pub(super) fn run(command: ConfigCommand) -> ExitCode {
     let (warnings, settings) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
-            complain(&crate::link::error_chain(&error));
+            complain(&error_chain(&error));
             return ExitCode::from(CONFIGURATION);
         }
     };
@@ -25,7 +27,7 @@ pub(super) fn run(command: ConfigCommand) -> ExitCode {
         complain(&format!("warning: {warning}"));
     }
     if show && let Err(error) = print(settings.origins.to_string().as_bytes()) {
-        complain(&format!("cannot print: {error:#}"));
+        complain(&format!("cannot print: {}", error_chain(error.as_ref())));
         return ExitCode::from(FAILED);
     }
     ExitCode::SUCCESS

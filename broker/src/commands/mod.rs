@@ -17,6 +17,7 @@ use std::process::ExitCode;
 pub use arguments::Arguments;
 use arguments::Command;
 use clap::CommandFactory;
+use cloud_channel_protocol::error_chain;
 
 use crate::settings::{LogFormat, Settings};
 
@@ -50,7 +51,7 @@ pub fn execute(arguments: Arguments) -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&error_chain(error.as_ref()));
             ExitCode::from(FAILED)
         }
     }
@@ -60,7 +61,7 @@ fn run_daemon(overrides: crate::settings::Overrides) -> ExitCode {
     let settings = match Settings::load(overrides) {
         Ok(settings) => settings,
         Err(error) => {
-            complain(&crate::link::error_chain(&error));
+            complain(&error_chain(&error));
             return ExitCode::from(CONFIGURATION);
         }
     };
@@ -68,7 +69,7 @@ fn run_daemon(overrides: crate::settings::Overrides) -> ExitCode {
     match crate::daemon::run(settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&crate::link::error_chain(&error));
+            complain(&error_chain(&error));
             let configuration = error.is_configuration();
             ExitCode::from(if configuration { CONFIGURATION } else { FAILED })
         }

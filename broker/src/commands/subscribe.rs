@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cloud_channel_protocol::Publication;
 use cloud_channel_protocol::client::Backoff;
+use cloud_channel_protocol::{Publication, error_chain};
 use tokio::time::{Instant, sleep};
 
 use super::arguments::{Format, SubscribeArguments};
@@ -59,7 +59,7 @@ async fn follow(arguments: &SubscribeArguments, printer: &mut Printer) -> anyhow
                 if error.is::<Refusal>() {
                     return Err(error);
                 }
-                complain(&format!("{error:#}; waiting for the daemon"));
+                complain(&format!("{}; waiting for the daemon", error_chain(error.as_ref())));
                 lost_at = Instant::now();
                 backoff.reset();
                 error
@@ -68,7 +68,7 @@ async fn follow(arguments: &SubscribeArguments, printer: &mut Printer) -> anyhow
         if printer.is_done() {
             return Ok(());
         }
-        tracing::debug!(error = format!("{error:#}"), "not there yet");
+        tracing::debug!(error = error_chain(error.as_ref()), "not there yet");
         sleep(backoff.next(crate::ids::random_u64())).await;
     }
 }

@@ -47,7 +47,8 @@ fn faults_name_file_line_and_the_nearest_key() {
         ("instance-id: \"a b\"\n", ["config.yaml", "1", "a b", "expected"]),
     ] {
         put(root.path(), CONFIG_FILE, text);
-        let error = crate::link::error_chain(&load(root.path(), Overrides::default()).unwrap_err());
+        let error =
+            cloud_channel_protocol::error_chain(&load(root.path(), Overrides::default()).unwrap_err());
         for part in parts {
             assert!(error.contains(part), "{text:?} gives {error:?}, which lacks {part:?}");
         }
@@ -162,7 +163,8 @@ fn faults_in_groups_name_line_and_key() {
         ("management-keys: {\"a b\": x}".to_owned(), vec!["management-keys", "the key's name"]),
     ] {
         put(root.path(), CONFIG_FILE, &text);
-        let error = crate::link::error_chain(&load(root.path(), Overrides::default()).unwrap_err());
+        let error =
+            cloud_channel_protocol::error_chain(&load(root.path(), Overrides::default()).unwrap_err());
         for part in parts {
             assert!(error.contains(part), "{text:?} gives {error:?}, which lacks {part:?}");
         }

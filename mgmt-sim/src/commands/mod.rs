@@ -8,6 +8,7 @@ mod serve;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use cloud_channel_protocol::error_chain;
 
 /// What was asked for was tried and did not come out as expected.
 const FAILED: u8 = 1;
@@ -73,7 +74,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     match ending {
         Ok(code) => code,
         Err((code, error)) => {
-            complain(&format!("mgmt-sim: {error:#}"));
+            complain(&format!("mgmt-sim: {}", error_chain(error.as_ref())));
             ExitCode::from(code)
         }
     }

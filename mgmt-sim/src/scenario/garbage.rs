@@ -3,7 +3,7 @@
 //! Where we dial, it goes out on a connection of its own, so that the answer can be told from those of the session.
 //! To a guest that has dialled us it goes over its own link: it answers nothing, and what counts is that it goes on.
 
-use cloud_channel_protocol::{Endpoint, Limits};
+use cloud_channel_protocol::{Endpoint, Limits, error_chain};
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
@@ -61,7 +61,7 @@ async fn answers(
     let mut came = Vec::new();
     let mut socket = match dial(endpoint, &Limits::default()).await {
         Ok(socket) => socket,
-        Err(error) => return Err(vec![format!("{:#}", anyhow::Error::from(error))]),
+        Err(error) => return Err(vec![error_chain(&error)]),
     };
     // The other side may close as soon as it has seen the frame's head: what it says then is what counts.
     let unsent = match timeout_at(deadline, socket.send(frame)).await {

@@ -134,3 +134,21 @@ fn read(frame: Option<Result<Message, tungstenite::Error>>) -> Result<Incoming, 
         None => Err(Gone::Closed(String::new())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cloud_channel_protocol::error_chain;
+    use tokio_tungstenite::tungstenite::error::ProtocolError;
+
+    use super::*;
+
+    #[test]
+    fn a_lost_stream_is_told_once() {
+        let lost = tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake);
+        let text = error_chain(&Gone::Failed(Box::new(lost)));
+        assert_eq!(text.matches("without closing handshake").count(), 1, "{text}");
+        let broken = tungstenite::Error::Io(std::io::Error::other("the cable is out"));
+        let text = error_chain(&Gone::Failed(Box::new(broken)));
+        assert_eq!(text.matches("the cable is out").count(), 1, "{text}");
+    }
+}
