@@ -156,6 +156,14 @@ async fn what_is_no_tls_is_told_or_dropped_and_disturbs_nobody() {
         assert!(answer.len() <= 7, "at most an alert: {answer:?}");
     }
     Peer::join(&scene.reach(&guest, None)).await.leave().await;
+    // The operator sees it, and not once for each of them.
+    let log = scene.sandbox.log();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("could not be secured")).collect();
+    assert!((1..5).contains(&told.len()), "{told:?}");
+    assert!(
+        told[0].contains("INFO") && told[0].contains("127.0.0.1") && told[0].contains("left_out=0"),
+        "{told:?}"
+    );
     drop(silent);
     guest.stop().await;
 }

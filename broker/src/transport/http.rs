@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -13,8 +13,8 @@ use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use cloud_channel_protocol::Limits;
 use cloud_channel_protocol::server::Peer;
+use cloud_channel_protocol::{Limits, error_chain};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -27,8 +27,10 @@ use tokio::time::timeout;
 use super::door::Door;
 use super::events;
 use super::listener::{Accepted, Listener};
+use super::ration::Ration;
 use super::registry::ConnectionRegistry;
 use super::scratch::linger;
+use super::stream::Stream;
 use super::watch::{Note, Watch, Watched};
 use super::websocket::Upgrade;
 use crate::guest::webhook;
@@ -39,6 +41,9 @@ use crate::metrics::page;
 const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 /// The most that the head of a request may take.
 const MAX_HEAD: usize = 16 * 1024;
+
+/// The least time between two lines about streams that could not be secured.
+const REFUSALS_PAUSE: Duration = Duration::from_secs(10);
 
 /// What every request needs.
 #[derive(Clone)]
@@ -65,13 +70,20 @@ pub(crate) async fn serve(mut listener: Listener, web: Web) {
     let web = Arc::new(web);
     let door = Door::new(&web.limits);
     let router = router(web.clone(), listener.is_unix());
+    let refusals = Arc::new(Ration::new(REFUSALS_PAUSE));
     loop {
         match listener.accept().await {
             Ok(accepted) => {
                 // At the limit one newcomer waits here, and the others in the kernel's bounded backlog.
                 let place = door.place().await;
-                let stream = serve_stream(accepted, web.clone(), door.clone(), router.clone(), place);
-                tokio::spawn(stream);
+                let (web, door, router, refusals) =
+                    (web.clone(), door.clone(), router.clone(), refusals.clone());
+                tokio::spawn(async move {
+                    match secured(accepted, &refusals).await {
+                        Some((stream, peer)) => serve_stream(stream, peer, web, door, router, place).await,
+                        None => drop(place),
+                    }
+                });
             }
             Err(error) => {
                 tracing::warn!(endpoint = listener.endpoint(), %error, "cannot accept a connection");
@@ -89,21 +101,30 @@ enum Turn {
     Over(hyper::Result<()>),
 }
 
+/// What TLS makes of a stream. Strangers can fail at it as often as they like, and the log is not theirs to fill.
+async fn secured(accepted: Accepted, refusals: &Ration) -> Option<(Stream, Peer)> {
+    let address = accepted.address().clone();
+    match accepted.secured().await {
+        Ok(secured) => Some(secured),
+        Err(error) => {
+            let (peer, reason) = (Peer::from(address), error_chain(&error));
+            match refusals.line(Instant::now()) {
+                Some(left_out) => tracing::info!(%peer, reason, left_out, "a stream could not be secured"),
+                None => tracing::debug!(%peer, reason, "a stream could not be secured"),
+            }
+            None
+        }
+    }
+}
+
 async fn serve_stream(
-    accepted: Accepted,
+    stream: Stream,
+    peer: Peer,
     web: Arc<Web>,
     door: Arc<Door>,
     router: Router,
     place: OwnedSemaphorePermit,
 ) {
-    let address = accepted.address().clone();
-    let (stream, peer) = match accepted.secured().await {
-        Ok(secured) => secured,
-        Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            return tracing::debug!(peer = %Peer::from(address), error, "a stream that could not be secured");
-        }
-    };
     let watch = Arc::new(Watch::new());
     let entered = door.enter(watch.clone());
     let service = Served { web: web.clone(), watch: watch.clone(), peer, router };

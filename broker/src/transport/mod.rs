@@ -18,6 +18,7 @@ pub mod listener;
 mod longpoll;
 pub(crate) mod messages;
 mod origin;
+mod ration;
 pub(crate) mod registry;
 mod scratch;
 mod stream;
