@@ -11,6 +11,7 @@ mod clients_authority;
 mod clients_extensions;
 mod clients_links;
 mod clients_lost;
+mod clients_replay;
 mod clients_under_load;
 mod dialling_long_polling;
 mod durability;

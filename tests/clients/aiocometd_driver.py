@@ -1,6 +1,6 @@
 """aiocometd-ng, a client for Python's asyncio, as a driver.
 
-`python aiocometd_driver.py URL websocket|long-polling [token=TOKEN]`
+`python aiocometd_driver.py URL websocket|long-polling [token=TOKEN|replay]`
 """
 
 import asyncio
@@ -36,13 +36,45 @@ class Recorder(Extension):
             tell({"in": message})
 
 
+class Replay(Extension):
+    """A subscription begins after the last number that was seen for it, or after the one it is given."""
+
+    def __init__(self):
+        self.numbers = {}
+
+    async def outgoing(self, payload, headers):
+        for message in payload:
+            subscription = message.get("subscription")
+            if message["channel"] == "/meta/handshake":
+                message["ext"] = {**message.get("ext", {}), "replay": True}
+            elif message["channel"] == "/meta/subscribe" and subscription in self.numbers:
+                message["ext"] = {"replay": {subscription: self.numbers[subscription]}}
+
+    async def incoming(self, payload, headers=None):
+        for message in payload:
+            number = message.get("ext", {}).get("cloudinit", {}).get("seq")
+            for pattern in self.numbers if number is not None else ():
+                if fits(pattern, message["channel"]):
+                    self.numbers[pattern] = number
+
+
+def fits(pattern, channel):
+    """True if a channel is one of a pattern."""
+    if pattern.endswith("/**"):
+        return channel.startswith(pattern[:-2])
+    return pattern in (channel, channel.rpartition("/")[0] + "/*")
+
+
 class Driver:
     """Carries out commands by the methods named after them."""
 
-    def __init__(self, url, transport, extension="token="):
-        recorder = Recorder(extension.partition("=")[2])
+    def __init__(self, url, transport, extension=""):
+        recorder = Recorder(extension.removeprefix("token=") if extension.startswith("token=") else "")
+        self.replay = Replay() if extension == "replay" else None
+        # The last one is the nearest to the wire on the way out.
+        extensions = [self.replay, recorder] if self.replay else [recorder]
         # Without a limit of its own to a lost connection: the library's one does not run on Python 3.10 or newer.
-        self.client = Client(url, ConnectionType(transport), connection_timeout=None, extensions=[recorder])
+        self.client = Client(url, ConnectionType(transport), connection_timeout=None, extensions=extensions)
         self.hearing = None
 
     async def hear(self):
@@ -59,6 +91,8 @@ class Driver:
         self.hearing = asyncio.create_task(self.hear())
 
     async def subscribe(self, command):
+        if "from" in command:
+            self.replay.numbers[command["channel"]] = command["from"]
         await self.client.subscribe(command["channel"])
 
     async def unsubscribe(self, command):

@@ -1,5 +1,5 @@
 // The CometD JavaScript client as a driver: `node cometd.mjs URL websocket|long-polling [EXTENSION…]`, the extensions
-// being ack, binary, reload, timestamp, timesync and token=TOKEN.
+// being ack, binary, reload, replay, timestamp, timesync and token=TOKEN.
 
 import {adapt} from "cometd-nodejs-client";
 import * as cometd from "cometd";
@@ -43,6 +43,40 @@ class Token extends cometd.Extension {
     }
 }
 known.token = Token;
+
+/** True if a channel is one of a pattern. */
+function fits(pattern, channel) {
+    if (pattern.endsWith("/**")) {
+        return channel.startsWith(pattern.slice(0, -2));
+    }
+    const cut = channel.lastIndexOf("/");
+    return pattern === channel || pattern === `${channel.slice(0, cut)}/*`;
+}
+
+/** The replay extension: a subscription begins after the last number that was seen for it, or after the one it is given. */
+class Replay extends cometd.Extension {
+    numbers = new Map();
+
+    outgoing(message) {
+        if (message.channel === "/meta/handshake") {
+            message.ext = {...message.ext, replay: true};
+        } else if (message.channel === "/meta/subscribe" && this.numbers.has(message.subscription)) {
+            message.ext = {...message.ext, replay: {[message.subscription]: this.numbers.get(message.subscription)}};
+        }
+        return message;
+    }
+
+    incoming(message) {
+        const number = message.ext?.cloudinit?.seq;
+        for (const pattern of number === undefined ? [] : this.numbers.keys()) {
+            if (fits(pattern, message.channel)) {
+                this.numbers.set(pattern, number);
+            }
+        }
+        return message;
+    }
+}
+known.replay = Replay;
 
 adapt();
 // Where a browser keeps what outlives a page.
@@ -95,7 +129,10 @@ const open = () => new Promise((done) => {
     client.handshake((reply) => reply.successful || done(told(reply)));
 });
 
-const subscribe = ({channel}) => new Promise((done) => {
+const subscribe = ({channel, from}) => new Promise((done) => {
+    if (from !== undefined) {
+        client.getExtension("replay").numbers.set(channel, from);
+    }
     // A subscription to `/**` hears replies too, which have no data.
     const hear = ({channel: name, data}) => data === undefined || tell({event: {channel: name, data}, by: channel});
     const subscription = client.subscribe(channel, hear, (reply) => {

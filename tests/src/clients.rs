@@ -92,7 +92,8 @@ impl Kind {
         self.start_with(&[], address, sandbox)
     }
 
-    /// Starts one with extensions. `token=TOKEN`, shown in the handshake, is for all; others CometD's client alone has.
+    /// Starts one with extensions. `token=TOKEN`, shown in the handshake, is for all, `replay` for CometD's and
+    /// aiocometd; others CometD's client alone has.
     #[must_use]
     pub fn start_with(self, extensions: &[&str], address: &Address, sandbox: &Sandbox) -> Client {
         let Address::Tcp(address) = address else { panic!("no foreign client reaches {address:?}") };
@@ -139,6 +140,11 @@ impl Client {
     pub async fn subscribe(&mut self, channel: &str) {
         let answer = self.ask_subscribe(channel).await;
         assert_eq!(answer["successful"], true, "{channel}: {answer}");
+    }
+
+    /// Subscribes from a number of the past on and gives what became of it; for one with the extension `replay`.
+    pub async fn ask_subscribe_from(&mut self, channel: &str, from: i64) -> Value {
+        self.driver.ask(json!({"do": "subscribe", "channel": channel, "from": from})).await
     }
 
     /// Takes a subscription back.
