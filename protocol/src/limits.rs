@@ -15,7 +15,7 @@ pub struct Limits {
     pub json_depth: usize,
     /// Sessions alive at a time. Over it: a handshake is refused with 503 and the advice to come back.
     pub sessions: usize,
-    /// Connections that have no session yet. Over it: a new connection is closed at once.
+    /// Streams of one family (TCP, Unix, vsock) that have no session. Over it: the oldest of them is closed.
     pub unbound_connections: usize,
     /// Subscriptions of one session. Over it: the subscribe is refused with 403.
     pub subscriptions_per_session: usize,
@@ -25,6 +25,8 @@ pub struct Limits {
     pub queued_bytes: usize,
     /// Bytes of replies waiting for one connection that does not read. Over it: the connection is closed.
     pub reply_bytes: usize,
+    /// The same as long as the connection has no session; as `reply_bytes`.
+    pub unbound_reply_bytes: usize,
     /// Publishes whose acceptance is not settled yet. Over it: refused with 503.
     pub pending_offers: usize,
     /// The same of one connection, so that no peer can use up all of them; as `pending_offers`.
@@ -48,6 +50,7 @@ impl Default for Limits {
             queued_messages: 1_000,
             queued_bytes: 1024 * 1024,
             reply_bytes: 2 * 1024 * 1024,
+            unbound_reply_bytes: 128 * 1024,
             pending_offers: 256,
             pending_offers_per_connection: 128,
             handshake_deadline: Duration::from_secs(10),

@@ -10,7 +10,7 @@ mod tokens;
 mod who;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use cloud_channel_protocol::server::{Peer, PeerAddress, Principal, SecurityPolicy};
 use cloud_channel_protocol::{
@@ -25,6 +25,14 @@ use tokens::{Serial, TokenFile};
 pub use tokens::{TokenFileError, is_name as is_token_name, line_of as token_line};
 pub use who::{CertificateName, TcpPlace, UnixUser, VsockPeer, Who};
 use who::{Facts, name_of};
+
+/// Where config is pushed to, and where questions about it are answered: neither is for subscribers.
+static PUSHES: LazyLock<RulePattern> = LazyLock::new(|| constant("/cloudinit/*/config/set/**"));
+static ANSWERS: LazyLock<RulePattern> = LazyLock::new(|| constant("/cloudinit/*/config/get/*"));
+
+fn constant(text: &str) -> RulePattern {
+    RulePattern::parse(text).expect("a constant is a pattern")
+}
 
 /// Which of the host's source ports are trusted on a vsock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -221,14 +229,15 @@ impl SecurityPolicy for PeerPolicy {
             return true;
         }
         let wanted = RulePattern::of_subscription(pattern);
-        let constant = |text: &str| RulePattern::parse(text).expect("a constant is a pattern");
-        let answered = constant("/cloudinit/*/config/get/*").overlaps(&wanted);
+        if PUSHES.covers(&wanted) {
+            return false;
+        }
+        let (some_answers, only_answers) = (ANSWERS.overlaps(&wanted), ANSWERS.covers(&wanted));
         let allows = |rule: &Rule| {
-            rule.allows_some(Action::Subscribe, &wanted)
-                || (answered && rule.allows_some(Action::Get, &wanted))
+            (!only_answers && rule.allows_some(Action::Subscribe, &wanted))
+                || (some_answers && rule.allows_some(Action::Get, &wanted))
         };
-        let pushed = constant("/cloudinit/*/config/set/**").covers(&wanted);
-        !pushed && (self.dev || self.rules_of(principal).any(allows))
+        self.dev || self.rules_of(principal).any(allows)
     }
 
     fn may_publish(&self, principal: &Principal, channel: &ChannelName) -> bool {

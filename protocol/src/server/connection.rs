@@ -1,13 +1,14 @@
 //! One connection as the server sees it: whose it is, what waits to be written to it, and what it still owes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::CloseReason;
 use super::batch::SharedEvents;
 use super::io::Carrier;
 use super::outgoing::Outgoing;
-use super::policy::Peer;
+use super::policy::{Family, Peer};
+use super::queue::SessionQueue;
 use super::session::SessionKey;
 use crate::ids::ConnectionId;
 use crate::limits::Limits;
@@ -20,6 +21,8 @@ pub(super) struct Connection {
     /// False while the shell is writing what it was given last.
     pub(super) writable: bool,
     pub(super) outgoing: Outgoing,
+    /// What waited for a session when it was given up here: it goes out behind the reply.
+    pub(super) parting: Option<Box<SessionQueue>>,
     /// Events given to the shell and not yet known to be written.
     pub(super) in_flight: Option<SharedEvents>,
     /// Whose they are. A later session on the same stream must not inherit them.
@@ -47,6 +50,7 @@ impl Connection {
             session: None,
             writable: true,
             outgoing: Outgoing::default(),
+            parting: None,
             in_flight: None,
             in_flight_of: None,
             owed: 0,
@@ -74,9 +78,14 @@ impl Connection {
         self.outgoing.push(longest, write);
     }
 
+    /// True for a stream that speaks for no session. (An exchange never waits for one.)
+    fn is_unbound_stream(&self) -> bool {
+        self.session.is_none() && self.carrier == Carrier::Stream && !self.closing
+    }
+
     /// True if nothing is left to be said or waited for.
     pub(super) fn is_done(&self) -> bool {
-        self.writable && self.outgoing.is_empty() && self.owed == 0
+        self.writable && self.outgoing.is_empty() && self.parting.is_none() && self.owed == 0
     }
 }
 
@@ -85,18 +94,21 @@ impl Connection {
 pub(super) struct Connections {
     all: NumberMap<ConnectionId, Connection>,
     dirty: VecDeque<ConnectionId>,
-    unbound: usize,
+    /// Streams without a session that are not closing, of each family.
+    unbound: [BTreeSet<ConnectionId>; 3],
 }
 
 impl Connections {
     pub(super) fn insert(&mut self, id: ConnectionId, connection: Connection) {
-        self.unbound += 1;
+        if connection.is_unbound_stream() {
+            self.unbound[connection.peer.address.family() as usize].insert(id);
+        }
         self.all.insert(id, connection);
     }
 
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
         let connection = self.all.remove(&id)?;
-        self.unbound -= usize::from(connection.session.is_none());
+        self.unbound[connection.peer.address.family() as usize].remove(&id);
         Some(connection)
     }
 
@@ -111,9 +123,21 @@ impl Connections {
     /// Ties a connection to a session or frees it.
     pub(super) fn bind(&mut self, id: ConnectionId, session: Option<SessionKey>) {
         let Some(connection) = self.all.get_mut(&id) else { return };
-        self.unbound += usize::from(session.is_none());
-        self.unbound -= usize::from(connection.session.is_none());
         connection.session = session;
+        let unbound = &mut self.unbound[connection.peer.address.family() as usize];
+        if connection.is_unbound_stream() {
+            unbound.insert(id);
+        } else {
+            unbound.remove(&id);
+        }
+    }
+
+    /// Nothing more is read from it or written to it. Returns it if that is new.
+    pub(super) fn begin_closing(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        let connection = self.all.get_mut(&id).filter(|connection| !connection.closing)?;
+        connection.closing = true;
+        self.unbound[connection.peer.address.family() as usize].remove(&id);
+        Some(connection)
     }
 
     pub(super) fn mark_dirty(&mut self, id: ConnectionId) {
@@ -140,9 +164,9 @@ impl Connections {
         None
     }
 
-    /// Connections without a session.
-    pub(super) fn unbound(&self) -> usize {
-        self.unbound
+    /// Streams of a family without a session, oldest first.
+    pub(super) fn unbound(&self, family: Family) -> &BTreeSet<ConnectionId> {
+        &self.unbound[family as usize]
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Connection> {

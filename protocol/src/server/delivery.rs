@@ -174,9 +174,11 @@ impl Server {
         let Some(stream) = self.connections.get_mut(id) else { return };
         let replies = stream.outgoing.take_frame();
         let session = stream.session.and_then(|key| self.sessions.get_mut(key));
-        let queue = session.filter(|session| session.pushes_events()).map(|session| {
+        let of = stream.session.filter(|_| stream.parting.is_none());
+        let queue = stream.parting.as_deref_mut().or_else(|| {
+            let session = session.filter(|session| session.pushes_events())?;
             session.stirred = false;
-            &mut session.queue
+            Some(&mut session.queue)
         });
         let batch = match queue {
             Some(queue) if replies.is_empty() && self.shared.is_all_of(queue) => {
@@ -196,7 +198,7 @@ impl Server {
             _ if replies.is_empty() => return,
             _ => Batch::of(replies, Vec::new()),
         };
-        self.transmit(id, batch);
+        self.transmit(id, batch, of);
     }
 
     /// An exchange's only frame: all its replies, and what of its session's events fits beside them.
@@ -209,25 +211,43 @@ impl Server {
         }
         let room = self.config.limits.batch_bytes.saturating_sub(1 + replies.len());
         let session = exchange.session.and_then(|key| self.sessions.get_mut(key));
-        let events = match session {
+        let of = exchange.session.filter(|_| exchange.parting.is_none());
+        let events = match (exchange.parting.take(), session) {
+            (Some(mut parting), _) => parting.take(usize::MAX),
             // The first may be larger than all room: without it the session would never move on.
-            Some(session) if session.lends_events() && !session.queue.is_empty() => session.queue.take(room),
-            _ => Vec::new(),
+            (None, Some(session)) if session.lends_events() && !session.queue.is_empty() => {
+                session.queue.take(room)
+            }
+            (None, _) => Vec::new(),
         };
-        self.transmit(id, Batch::of(replies, events));
+        self.transmit(id, Batch::of(replies, events), of);
         self.disarm(id);
-        if let Some(exchange) = self.connections.get_mut(id) {
-            exchange.closing = true;
-        }
+        self.connections.begin_closing(id);
     }
 
-    fn transmit(&mut self, id: ConnectionId, batch: Batch) {
+    /// Hands a batch to the shell; its events were waiting for this session, which has them back if they do not arrive.
+    fn transmit(&mut self, id: ConnectionId, batch: Batch, of: Option<SessionKey>) {
         let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.parting.take_if(|parting| parting.is_empty());
         connection.writable = false;
-        connection.in_flight_of = connection.session;
+        connection.in_flight_of = of;
         let understood = connection.understood;
         connection.in_flight = batch.events;
         self.outputs.push_back(Output::Transmit { connection: id, batch: batch.bytes, understood });
+    }
+
+    /// The client of a session gives it up here: what waits for it is for this connection. With the ack extension it has
+    /// all gone out with connects, or never will.
+    pub(super) fn part(&mut self, id: ConnectionId, key: SessionKey) {
+        let session = self.sessions.get_mut(key).filter(|session| session.ack.is_none());
+        let waiting =
+            session.filter(|session| !session.queue.is_empty()).map(|session| session.queue.take(usize::MAX));
+        if let (Some(waiting), Some(connection)) = (waiting, self.connections.get_mut(id)) {
+            let parting = connection.parting.get_or_insert_default();
+            for event in waiting {
+                self.stats.dropped += parting.push(event, &self.config.limits);
+            }
+        }
     }
 
     /// A frame has been written: its events have arrived as far as we can know without the ack extension.
@@ -239,7 +259,7 @@ impl Server {
         let all_written = connection.outgoing.is_empty();
         let begins = all_written && std::mem::take(&mut connection.starts_clock);
         // Most have nothing more to write: to look at them again would be half the work of a delivery.
-        let mut rests = all_written && connection.close_after.is_none();
+        let mut rests = all_written && connection.close_after.is_none() && connection.parting.is_none();
         let key = connection.session;
         if let Some(session) = key.and_then(|key| self.sessions.get_mut(key)) {
             rests = rests && !session.stirred && session.queue.is_empty();

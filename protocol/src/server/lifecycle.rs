@@ -14,11 +14,15 @@ use crate::ids::ClientId;
 
 impl Server {
     pub(super) fn opened(&mut self, id: ConnectionId, peer: Peer, carrier: Carrier) {
+        let family = peer.address.family();
         self.connections.insert(id, Connection::new(peer, carrier));
-        if self.connections.unbound() > self.config.limits.unbound_connections {
-            self.close(id, CloseReason::TooManyUnbound);
-        } else {
-            self.await_session(id);
+        self.await_session(id);
+        let unbound = self.connections.unbound(family);
+        if unbound.len() > self.config.limits.unbound_connections
+            && let Some(oldest) = unbound.first().copied()
+        {
+            // Whoever means well has long begun a session.
+            self.close(oldest, CloseReason::TooManyUnbound);
         }
     }
 
@@ -46,10 +50,7 @@ impl Server {
     /// Writes what can be written and has the connection closed. What still comes from it is passed over.
     pub(super) fn close(&mut self, id: ConnectionId, reason: CloseReason) {
         self.flush(id);
-        let Some(connection) = self.connections.get_mut(id).filter(|connection| !connection.closing) else {
-            return;
-        };
-        connection.closing = true;
+        let Some(connection) = self.connections.begin_closing(id) else { return };
         self.timers.clear(connection.armed.take(), Timer::Handshake(id));
         self.outputs.push_back(Output::Close { connection: id, reason });
     }
@@ -189,7 +190,9 @@ impl Server {
     pub(super) fn release_held(&mut self, key: SessionKey, reconnect: Reconnect) {
         let held = self.sessions.get_mut(key).and_then(|session| session.held.take());
         let Some(mut held) = held else { return };
-        let reply = Reply::success(&mut held.origin).with_advice(self.config.advice.with(reconnect));
+        let ack = self.sessions.get(key).and_then(|session| session.ack.as_ref());
+        let mut reply = Reply::success(&mut held.origin).with_advice(self.config.advice.with(reconnect));
+        reply.ext.extend(ack.map(|ack| ("ack", ack.last_batch().to_string())));
         self.owes_less(held.on);
         self.reply(held.on, reply);
     }

@@ -1,5 +1,7 @@
 //! The meta channels: handshake, connect, subscribe, unsubscribe, disconnect (Bayeux 1.0, "Meta Channels").
 
+use std::collections::HashSet;
+
 use super::extensions::replay;
 use super::io::{Carrier, EndReason, Output};
 use super::policy::Principal;
@@ -129,6 +131,9 @@ impl Server {
         granted: Granted,
         origin: &mut Origin,
     ) {
+        if granted.is_empty() {
+            return self.reply(connection, Reply::success(origin).with_subscription(Some(granted.asked())));
+        }
         let Some(session) = self.sessions.get_mut(key) else { return };
         let had = session.subscriptions.clone();
         let new = |pattern: &&ChannelPattern| !had.contains(pattern);
@@ -158,7 +163,15 @@ impl Server {
         let session = self.sessions.get(key).ok_or_else(BayeuxError::unknown_client)?;
         let limit = self.config.limits.subscriptions_per_session;
         let mut added: Vec<ChannelPattern> = Vec::new();
+        // Asked again is granted again, and is looked at once: the rest below has its price.
+        let mut seen = HashSet::new();
+        let is_known = |pattern: &ChannelPattern| {
+            self.subscriptions.contains(pattern, key) || session.catching_up.contains(pattern)
+        };
         for pattern in patterns {
+            if is_known(&pattern) || !seen.insert(pattern.clone()) {
+                continue;
+            }
             match pattern.kind() {
                 ChannelKind::Meta => {
                     return Err(BayeuxError::forbidden(
@@ -173,10 +186,7 @@ impl Server {
             if !self.policy.may_subscribe(&session.principal, &pattern) {
                 return Err(BayeuxError::forbidden(&pattern.to_string(), "Subscribing here is not allowed"));
             }
-            if !session.subscriptions.contains(&pattern) && !added.contains(&pattern) {
-                added.push(pattern);
-            }
-            // At once, since each is compared with all before it.
+            added.push(pattern);
             if session.subscriptions.len() + added.len() > limit {
                 let text = format!("Too many subscriptions, the limit is {limit} a session");
                 return Err(BayeuxError::forbidden("", &text));
@@ -193,6 +203,7 @@ impl Server {
         origin: &mut Origin,
     ) -> Result<(), BayeuxError> {
         let patterns = read_subscription(fields)?;
+        let patterns: HashSet<ChannelPattern> = patterns.into_iter().collect();
         let Some(session) = self.sessions.get_mut(key) else { return Err(BayeuxError::unknown_client()) };
         session.subscriptions.retain(|pattern| !patterns.contains(pattern));
         session.catching_up.retain(|pattern| !patterns.contains(pattern));
@@ -206,31 +217,26 @@ impl Server {
     pub(super) fn disconnect(&mut self, connection: ConnectionId, key: SessionKey, origin: &mut Origin) {
         self.release_held(key, Reconnect::None);
         self.reply(connection, Reply::success(origin));
-        // What waits for the client still goes out with the replies.
-        self.flush(connection);
+        // What waits for the client still goes out with the replies, of which an exchange may owe some.
+        self.part(connection, key);
+        if self.connections.get(connection).is_some_and(|stream| stream.carrier == Carrier::Stream) {
+            self.flush(connection);
+        }
         self.end_session(key, EndReason::Disconnected);
     }
 }
 
 /// One pattern, or an array of them.
 fn read_subscription(fields: &Fields<'_>) -> Result<Vec<ChannelPattern>, BayeuxError> {
-    #[derive(serde::Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
-    }
     let raw = fields.subscription.ok_or_else(|| BayeuxError::missing("subscription"))?;
-    let texts = match serde_json::from_str(raw.get()) {
-        Ok(OneOrMany::One(text)) => vec![text],
-        Ok(OneOrMany::Many(texts)) => texts,
-        Err(_) => {
+    let texts = match raw.text() {
+        Some(text) => vec![text.into_owned()],
+        None => serde_json::from_str::<Vec<String>>(raw.get()).map_err(|_| {
             let expected = "expected a channel or an array of channels";
-            return Err(BayeuxError::wrong("subscription", expected, raw.get()));
-        }
+            BayeuxError::wrong("subscription", expected, raw.get())
+        })?,
     };
-    texts
-        .iter()
-        .map(|text| ChannelPattern::parse(text).map_err(|error| BayeuxError::invalid_channel(&error)))
-        .collect()
+    let parse =
+        |text: &String| ChannelPattern::parse(text).map_err(|error| BayeuxError::invalid_channel(&error));
+    texts.iter().map(parse).collect()
 }

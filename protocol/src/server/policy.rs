@@ -28,6 +28,24 @@ pub enum PeerAddress {
     },
 }
 
+/// The kinds of sockets. What strangers on one use up is not taken from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    Unix,
+    Tcp,
+    Vsock,
+}
+
+impl PeerAddress {
+    pub(super) const fn family(&self) -> Family {
+        match self {
+            Self::Unix { .. } => Family::Unix,
+            Self::Tcp(_) => Family::Tcp,
+            Self::Vsock { .. } => Family::Vsock,
+        }
+    }
+}
+
 /// The certificate that a peer has proved to own in a mutual TLS handshake, verified against the configured CA.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {

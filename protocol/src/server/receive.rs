@@ -34,7 +34,9 @@ impl Server {
         }
     }
 
+    /// What cannot be told apart counts as one message.
     fn refuse_whole(&mut self, connection: ConnectionId, error: BayeuxError) {
+        self.stats.received += 1;
         if let Some(stream) = self.connections.get_mut(connection) {
             stream.understood = false;
         }

@@ -221,7 +221,8 @@ impl Server {
 
 /// True if more waits than may. An exchange's response is bounded by its one request.
 fn is_full(connection: &Connection, limits: &Limits) -> bool {
-    connection.carrier == Carrier::Stream && connection.outgoing.bytes() > limits.reply_bytes
+    let limit = if connection.session.is_some() { limits.reply_bytes } else { limits.unbound_reply_bytes };
+    connection.carrier == Carrier::Stream && connection.outgoing.bytes() > limit.min(limits.reply_bytes)
 }
 
 /// Why a request is not done, and what the client is to do if not the usual.

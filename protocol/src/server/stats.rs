@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::io::Carrier;
-use super::policy::PeerAddress;
+use super::policy::Family;
 use crate::error::ErrorCode;
 
 /// What the server has counted since it began, and how large it is now.
@@ -88,10 +88,10 @@ impl Server {
             }
         }
         for session in self.sessions.iter() {
-            let carried = match session.peer.address {
-                PeerAddress::Unix { .. } => &mut stats.unix_sessions,
-                PeerAddress::Tcp(_) => &mut stats.tcp_sessions,
-                PeerAddress::Vsock { .. } => &mut stats.vsock_sessions,
+            let carried = match session.peer.address.family() {
+                Family::Unix => &mut stats.unix_sessions,
+                Family::Tcp => &mut stats.tcp_sessions,
+                Family::Vsock => &mut stats.vsock_sessions,
             };
             let streams = usize::from(session.stream.is_some());
             carried.websocket += streams;

@@ -29,6 +29,11 @@ impl Granted {
         Self { live, replayed, asked: asked.unwrap_or("null").into() }
     }
 
+    /// True if there is nothing new in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.live.is_empty() && self.replayed.is_empty()
+    }
+
     /// The request's own words, which every reply repeats.
     pub(super) fn asked(&self) -> &str {
         &self.asked
@@ -53,6 +58,15 @@ impl SubscriptionIndex {
             ChannelPattern::AnyDepth(prefix) => self.any_depth.entry(prefix.clone()).or_default(),
         };
         subscribers.insert(session);
+    }
+
+    pub(super) fn contains(&self, pattern: &ChannelPattern, session: SessionKey) -> bool {
+        let subscribers = match pattern {
+            ChannelPattern::Exact(name) => self.exact.get(name),
+            ChannelPattern::OneSegment(prefix) => self.one_segment.get(prefix),
+            ChannelPattern::AnyDepth(prefix) => self.any_depth.get(prefix),
+        };
+        subscribers.is_some_and(|subscribers| subscribers.contains(&session))
     }
 
     /// Removes a subscription; a channel without subscribers leaves the map.

@@ -33,13 +33,16 @@ impl AckState {
         seen
     }
 
-    /// Closes a batch: all that is unseen, and the new events. Returns its number and its events.
+    /// The last batch that was closed.
+    pub(in crate::server) const fn last_batch(&self) -> u64 {
+        self.batch
+    }
+
+    /// Closes a batch: all that is unseen, and the new events. Returns its number and its events. What was sent before is
+    /// still seen with the batch that it was first in.
     pub(in crate::server) fn close(&mut self, new: Vec<QueuedEvent>) -> (u64, Vec<QueuedEvent>) {
         self.batch += 1;
         let batch = self.batch;
-        for (of, _) in &mut self.unseen {
-            *of = batch;
-        }
         self.bytes += new.iter().map(|event| event.json().len()).sum::<usize>();
         self.unseen.extend(new.into_iter().map(|event| (batch, event)));
         (batch, self.unseen.iter().map(|(_, event)| event.clone()).collect())
@@ -59,7 +62,8 @@ impl AckState {
     /// that a silent one cannot grow it.
     pub(in crate::server) fn room(&self, limits: &Limits) -> usize {
         if self.unseen.len() < limits.queued_messages {
-            limits.queued_bytes.saturating_sub(self.bytes)
+            // A connect carries all of it, beside other replies.
+            limits.queued_bytes.min(limits.reply_bytes / 2).saturating_sub(self.bytes)
         } else {
             0
         }
@@ -86,8 +90,8 @@ mod tests {
         let (batch, sent) = ack.close(events(&["c"]));
         assert_eq!((batch, texts(&sent)), (2, vec!["a", "b", "c"]));
         assert!(ack.seen(99).is_empty() && ack.has_unseen());
-        assert!(ack.seen(1).is_empty());
-        assert_eq!(texts(&ack.seen(2)), ["a", "b", "c"]);
+        assert_eq!(texts(&ack.seen(1)), ["a", "b"]);
+        assert_eq!(texts(&ack.seen(2)), ["c"]);
         assert_eq!(ack.close(Vec::new()).1.len(), 0);
     }
 

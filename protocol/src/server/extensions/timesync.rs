@@ -21,8 +21,10 @@ struct Outer<'a> {
 }
 
 #[derive(Deserialize)]
-struct Request {
-    tc: f64,
+struct Request<'a> {
+    /// Given back as it was written.
+    #[serde(borrow)]
+    tc: &'a RawValue,
     #[serde(default)]
     l: f64,
     #[serde(default)]
@@ -41,18 +43,20 @@ impl Extension for Timesync {
     }
 }
 
-fn read(ext: &RawValue) -> Option<Request> {
+fn read(ext: &RawValue) -> Option<Request<'_>> {
     let outer = Object::<Outer<'_>>::read(ext.get()).ok()?;
     Object::read(outer.timesync?.get()).ok()
 }
 
-fn answer(received: Now, request: &Request) -> Option<ReplyPart> {
+fn answer(received: Now, request: &Request<'_>) -> Option<ReplyPart> {
     let milliseconds = |number: f64| {
         #[expect(clippy::cast_possible_truncation, reason = "saturates, and nonsense gets nonsense")]
         let whole = number.round() as i64;
         whole
     };
-    let (tc, lag, offset) = (milliseconds(request.tc), milliseconds(request.l), milliseconds(request.o));
+    let written = request.tc.get().to_owned();
+    let tc = milliseconds(written.parse().ok()?);
+    let (lag, offset) = (milliseconds(request.l), milliseconds(request.o));
     let ts = i64::try_from(received.wall.as_millis()).unwrap_or(i64::MAX);
     let accuracy = tc.saturating_add(offset).saturating_add(lag).saturating_sub(ts);
     if lag != 0 && accuracy.saturating_abs() < GOOD {
@@ -60,7 +64,7 @@ fn answer(received: Now, request: &Request) -> Option<ReplyPart> {
     }
     Some(ReplyPart::new("timesync", move |now: Now| {
         let held = now.uptime.saturating_sub(received.uptime).as_millis();
-        format!(r#"{{"tc":{tc},"ts":{ts},"p":{held},"a":{accuracy}}}"#)
+        format!(r#"{{"tc":{written},"ts":{ts},"p":{held},"a":{accuracy}}}"#)
     }))
 }
 
@@ -99,6 +103,12 @@ mod tests {
             ),
             ("/meta/connect", r#"{"timesync":{"tc":9000,"l":10,"o":1000}}"#, None),
             ("/meta/subscribe", r#"{"timesync":{"tc":9000,"l":20,"o":30}}"#, None),
+            (
+                "/meta/connect",
+                r#"{"timesync":{"tc":1795377371086.7}}"#,
+                Some(r#"{"tc":1795377371086.7,"ts":10000,"p":1000,"a":1795377361087}"#),
+            ),
+            ("/meta/connect", r#"{"timesync":{"tc":"9000"}}"#, None),
             ("/meta/connect", r#"{"timesync":true,"ack":1}"#, None),
             ("/meta/connect", r#"{"timesync":[9000,20,30]}"#, None),
             ("/meta/connect", r#"[{"tc":9000}]"#, None),

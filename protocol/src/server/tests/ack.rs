@@ -91,7 +91,7 @@ fn unacknowledged_events_come_again_at_once() {
     );
     driver.publish("/a", 2);
     let messages = driver.ask(1, &connect_seen(&client, &json!(2)));
-    assert_eq!(data(&messages), [1, 2], "batch 3 repeats batch 2 and has not been seen");
+    assert_eq!(data(&messages), [2], "the first has been seen with batch 2, whatever batch 3 repeats");
     assert_eq!(driver.ask(1, &connect_seen(&client, &json!(4))), NOTHING);
 }
 
@@ -202,4 +202,29 @@ fn unseen_bytes_are_bounded_too() {
         most = most.max(messages.iter().filter(|message| message.get("data").is_some()).count());
     }
     assert!((3..=4).contains(&most), "{most} events of 300 bytes and a limit of 1000");
+}
+
+#[test]
+fn what_came_again_is_seen_with_its_first_batch() {
+    let mut driver = Driver::new();
+    let client = ready(&mut driver, 1);
+    driver.send(1, &connect_seen(&client, &json!(0)));
+    driver.publish("/a", 1);
+    let first = batch(&driver.take(1)).unwrap();
+    driver.publish("/a", 2);
+    let again = driver.ask(1, &connect_seen(&client, &json!(0)));
+    assert_eq!(data(&again), [1, 2]);
+    let rest = driver.ask(1, &connect_seen(&client, &json!(first)));
+    assert_eq!(data(&rest), [2], "the first has been seen");
+}
+
+#[test]
+fn a_connect_that_a_disconnect_releases_names_a_batch_too() {
+    let mut driver = Driver::new();
+    let client = ready(&mut driver, 1);
+    driver.send(1, &connect_seen(&client, &json!(0)));
+    driver.take(1);
+    driver.send(1, &connect_seen(&client, &json!(1)));
+    let last = driver.ask(1, &json!({"channel": "/meta/disconnect", "clientId": client}));
+    assert!(batch(&last).is_some(), "{last:?}");
 }

@@ -146,6 +146,42 @@ fn the_clock_starts_when_the_response_is_written() {
 }
 
 #[test]
+fn what_follows_a_disconnect_is_answered_too() {
+    let (mut driver, client) = polling(&json!({}));
+    let mut unconnected = publish(&client, "/b", &json!(1));
+    unconnected.as_object_mut().unwrap().remove("clientId");
+    let batch =
+        json!([{"channel": "/meta/disconnect", "clientId": client}, unconnected, {"channel": "/meta/x"}]);
+    let response = driver.poll(4, &batch);
+    assert_eq!(channels(&response), ["/meta/disconnect", "/b", "/meta/x"]);
+}
+
+#[test]
+fn what_waits_goes_out_with_a_disconnect_whatever_it_owes() {
+    let (mut driver, client) = polling(&json!({}));
+    driver.attach(7, &["/offered"], &[]);
+    driver.publish("/a", 1);
+    let disconnect = json!({"channel": "/meta/disconnect", "clientId": client});
+    driver.request(4, &json!([publish(&client, "/offered", &json!(0)), disconnect]));
+    assert_eq!(driver.take(4), NOTHING, "the publish is not settled");
+    let of = |output: &Output| if let Output::Offer { offer, .. } = output { Some(*offer) } else { None };
+    let offer = driver.outputs.iter().find_map(of).unwrap();
+    driver.input(Input::Settled { offer, verdict: Ok(()) });
+    let response = driver.take(4);
+    assert_eq!(channels(&response), ["/meta/disconnect", "/offered", "/a"]);
+    assert_eq!(driver.receipts(), [1]);
+    // And over a stream that is busy.
+    let client = driver.ready(5, &json!({}), &json!("/a"));
+    driver.stall(5);
+    driver.publish("/a", 2);
+    driver.publish("/a", 3);
+    driver.send(5, &json!({"channel": "/meta/disconnect", "clientId": client}));
+    driver.unstall(5);
+    assert_eq!(channels(&driver.take(5)), ["/a", "/meta/disconnect", "/a"]);
+    assert_eq!(driver.receipts(), [2, 3]);
+}
+
+#[test]
 fn disconnecting_releases_the_held_connect() {
     let (mut driver, client) = polling(&json!({}));
     driver.request(4, &connect(&client));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{CloseReason, EndReason, Output};
+use super::super::{CloseReason, EndReason, Output, PeerAddress};
 use super::{Driver, NOTHING, assert_success, connect, data, error, publish, subscribe};
 
 fn handshake() -> Value {
@@ -213,19 +213,38 @@ fn deadlines_do_not_pile_up() {
 }
 
 #[test]
-fn connections_without_session_are_limited() {
+fn streams_without_session_are_limited_and_the_oldest_goes() {
     let mut driver = Driver::with(|config| config.limits.unbound_connections = 2);
     driver.begin(1, &json!({}));
     for id in 2..=4 {
         driver.open(id);
     }
-    assert_eq!(driver.closes(), [(4, CloseReason::TooManyUnbound)]);
-    assert_eq!(driver.ask(4, &handshake()), NOTHING);
-    driver.cut(4);
-    driver.cut(3);
+    assert_eq!(driver.closes(), [(2, CloseReason::TooManyUnbound)]);
+    assert_eq!(driver.ask(2, &handshake()), NOTHING);
     driver.open(5);
+    assert_eq!(driver.closes(), [(3, CloseReason::TooManyUnbound)], "the second counts as gone already");
+    assert_success(&driver.ask_one(4, &handshake()));
+    driver.open(6);
     assert_eq!(driver.closes(), []);
-    assert_success(&driver.ask_one(5, &handshake()));
+}
+
+#[test]
+fn strangers_of_one_family_and_requests_take_no_place_from_others() {
+    let mut driver = Driver::with(|config| config.limits.unbound_connections = 2);
+    let client = driver.begin(1, &json!({}));
+    for id in 10..20 {
+        driver.open_as(id, PeerAddress::Tcp(([192, 0, 2, 1], 4_000).into()));
+    }
+    assert_eq!(driver.closes().len(), 8);
+    driver.open(2);
+    driver.open(3);
+    for id in 30..40 {
+        assert_eq!(driver.poll(id, &handshake()).len(), 1);
+    }
+    driver.cut(1);
+    assert_success(&driver.poll(4, &connect(&client))[0]);
+    assert_eq!(driver.closes(), []);
+    assert_success(&driver.ask_one(2, &handshake()));
 }
 
 #[test]

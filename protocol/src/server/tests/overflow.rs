@@ -197,3 +197,43 @@ fn a_huge_array_of_subscriptions_is_refused() {
     let reply = driver.ask_one(1, &subscribe(&client, &json!(many)));
     assert_eq!(super::error(&reply), "403::Too many subscriptions, the limit is 256 a session");
 }
+
+#[test]
+fn who_has_no_session_and_does_not_read_is_closed_early() {
+    let mut driver = Driver::new();
+    driver.open(1);
+    driver.stall(1);
+    let nonsense = json!([{"channel": "/meta/connect", "clientId": "nobody"}]);
+    let limit = driver.server.config.limits.unbound_reply_bytes;
+    let mut sent = 0;
+    while driver.closes().is_empty() {
+        driver.send(1, &nonsense);
+        sent += 1;
+        assert!(sent < 10_000, "never closed");
+    }
+    let waiting = driver.server.connections.get(crate::ids::ConnectionId(1)).unwrap().outgoing.bytes();
+    assert!(waiting <= limit + 1_000, "{waiting}");
+}
+
+#[test]
+fn a_reader_with_acks_gets_a_queue_that_is_larger_than_its_replies_may_be() {
+    let mut driver = Driver::with(|config| {
+        config.limits.reply_bytes = 4_000;
+        config.limits.queued_bytes = 100_000;
+    });
+    let client = driver.begin(1, &json!({"ack": true}));
+    driver.ask(1, &connect(&client));
+    driver.ask(1, &subscribe(&client, &json!("/a")));
+    driver.publish_burst("/a", 0..500);
+    let mut seen = Vec::new();
+    let mut batch = 1;
+    while seen.len() < 500 {
+        let mut message = connect(&client);
+        message["ext"] = json!({"ack": batch});
+        let answer = driver.ask(1, &message);
+        batch = answer.last().unwrap()["ext"]["ack"].as_u64().unwrap();
+        seen.extend(data(&answer));
+    }
+    assert!(seen.iter().copied().eq(0..500), "{seen:?}");
+    assert_eq!(driver.closes(), []);
+}
