@@ -28,5 +28,6 @@ mod replay_commands;
 mod sessions;
 mod signatures;
 mod slow_readers;
+mod stream_ends;
 mod tls;
 mod webhook;

@@ -95,6 +95,9 @@ pub(crate) async fn serve(mut listener: Listener, web: Web) {
     }
 }
 
+/// The server of hyper on one stream.
+type Http = http1::Connection<TokioIo<Watched>, Served>;
+
 /// What may happen to a stream that speaks HTTP.
 enum Turn {
     Noted(Note),
@@ -133,28 +136,12 @@ async fn serve_stream(
         .header_read_timeout(None)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(Watched::new(stream, watch.clone())), service);
-    let over = loop {
-        // The stream first: what it notes is there at once then.
-        let turn = poll_fn(|cx| match http.poll_without_shutdown(cx) {
-            Poll::Ready(over) => Poll::Ready(Turn::Over(over)),
-            Poll::Pending => watch.poll_note(cx).map(Turn::Noted),
-        });
-        match turn.await {
-            Turn::Noted(Note::Answered(id)) => {
-                web.registry.leave(id);
-                // A driver that has ended wants to know nothing more.
-                let _ended = web.driver.tell(Happening::Answered { connection: id }).await;
-            }
-            Turn::Noted(Note::SentAway) if watch.idle_since().is_some() => return,
-            Turn::Noted(Note::SentAway) => {}
-            Turn::Over(over) => break over,
-        }
-    };
+    let over = converse(&mut http, &watch).await;
     drop(entered);
-    if let Some(id) = watch.take_exchange() {
-        web.registry.leave(id);
-        let _ended = web.driver.tell(Happening::Closed { connection: id }).await;
+    for exchange in watch.take_exchanges().into_iter().flatten() {
+        exchange.settle().await;
     }
+    let Some(over) = over else { return };
     if let Err(error) = over {
         return tracing::debug!(%error, "a connection ended badly");
     }
@@ -163,6 +150,23 @@ async fn serve_stream(
     match watch.take_upgrade() {
         Some(peer) => Upgrade { peer }.begin(stream, parts.read_buf, &web, place),
         None => linger(stream).await,
+    }
+}
+
+/// Has a stream's requests answered, until it is over; `None` if it has to make room for others.
+async fn converse(http: &mut Http, watch: &Watch) -> Option<hyper::Result<()>> {
+    loop {
+        // The stream first: what it notes is there at once then.
+        let turn = poll_fn(|cx| match http.poll_without_shutdown(cx) {
+            Poll::Ready(over) => Poll::Ready(Turn::Over(over)),
+            Poll::Pending => watch.poll_note(cx).map(Turn::Noted),
+        });
+        match turn.await {
+            Turn::Noted(Note::Answered(exchange)) => exchange.settle().await,
+            Turn::Noted(Note::SentAway) if watch.idle_since().is_some() => return None,
+            Turn::Noted(Note::SentAway) => {}
+            Turn::Over(over) => return Some(over),
+        }
     }
 }
 

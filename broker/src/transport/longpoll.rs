@@ -18,6 +18,7 @@ use futures_util::StreamExt;
 use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::time::timeout;
 
+use super::exchange::Exchange;
 use super::http::Web;
 use super::registry::Answer;
 use super::watch::Watch;
@@ -83,10 +84,11 @@ async fn read(body: Incoming, limit: usize) -> Result<Vec<u8>, BodyError> {
 }
 
 /// Asks the core, and waits for what it says. If this is dropped meanwhile, because the client has hung up, the
-/// stream's task tells the core.
+/// exchange's owner tells the core.
 async fn exchange(web: &Web, watch: &Arc<Watch>, peer: Peer, batch: Vec<u8>) -> Response {
-    let (id, answer) = web.registry.enter_exchange();
-    watch.exchange(id);
+    let (exchange, answer) = Exchange::enter(&web.registry, &web.driver);
+    let id = exchange.id();
+    watch.exchange(exchange);
     let opened = Happening::Opened { connection: id, peer: Box::new(peer), carrier: Carrier::Exchange };
     let received = Happening::Received { connection: id, messages: Messages::from(batch) };
     for happening in [opened, received] {

@@ -5,12 +5,14 @@
 //!
 //! - `http` accepts streams and has the routes; `door` bounds how many there are, `watch` looks at those that speak HTTP, with
 //!   its deadlines.
-//! - `events` answers on `/events`: `websocket` takes over streams that are upgraded, `longpoll` answers the others.
+//! - `events` answers on `/events`: `websocket` takes over streams that are upgraded, `longpoll` answers the others, each as an
+//!   `exchange` that is the core's from beginning to end.
 //! - `registry` is where the driver finds each connection.
 
 pub mod dial;
 mod door;
 mod events;
+mod exchange;
 mod form;
 pub(crate) mod http;
 pub(crate) mod inherited;

@@ -6,20 +6,19 @@
 //!   keep-alive            10 s               (its own deadlines)     30 s
 //! ```
 //!
-//! The server of hyper has a deadline for heads that also ends idle connections, and none for writing; and it does
-//! not tell when a response has been handed to the system, which is when its events are no longer ours. So this looks
-//! at the stream from below.
+//! The server of hyper has a deadline for heads that also ends idle connections, and none for writing; it does not tell
+//! when a response has been handed to the system, which is when its events are no longer ours. So this looks at the stream from below.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use cloud_channel_protocol::ConnectionId;
 use cloud_channel_protocol::server::Peer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::exchange::Exchange;
 use super::{HEAD_DEADLINE, KEEP_ALIVE, Stream, WRITE_DEADLINE};
 
 /// What is known of a stream while it speaks HTTP. Shared by the stream below hyper, the service above it, and the
@@ -34,11 +33,13 @@ struct State {
     phase: Phase,
     since: Instant,
     /// The exchange under way.
-    exchange: Option<ConnectionId>,
+    exchange: Option<Exchange>,
+    /// The one before, whose response is written, until the task takes it.
+    answered: Option<Exchange>,
     /// The body of its response has been taken: what is flushed from then on ends with it.
     handed_over: bool,
-    /// What the task has to be told.
-    note: Option<Note>,
+    /// Others need the place.
+    sent_away: bool,
     task: Option<Waker>,
     upgrade: Option<Peer>,
 }
@@ -56,10 +57,10 @@ enum Phase {
 }
 
 /// What the task that runs the stream has to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Note {
-    /// The response of this exchange is written.
-    Answered(ConnectionId),
+    /// The response of this exchange is written, which the driver has to hear.
+    Answered(Exchange),
     /// Others need the place.
     SentAway,
 }
@@ -70,8 +71,9 @@ impl Watch {
             phase: Phase::Waiting { fresh: true },
             since: Instant::now(),
             exchange: None,
+            answered: None,
             handed_over: false,
-            note: None,
+            sent_away: false,
             task: None,
             upgrade: None,
         };
@@ -93,13 +95,14 @@ impl Watch {
     }
 
     /// The request is an exchange of the core's.
-    pub(super) fn exchange(&self, id: ConnectionId) {
-        self.lock().exchange = Some(id);
+    pub(super) fn exchange(&self, exchange: Exchange) {
+        self.lock().exchange = Some(exchange);
     }
 
-    /// Takes the exchange that is open still, which is over with the stream.
-    pub(super) fn take_exchange(&self) -> Option<ConnectionId> {
-        self.lock().exchange.take()
+    /// Takes the exchanges of which the driver has to hear, now that the stream is over: in their order.
+    pub(super) fn take_exchanges(&self) -> [Option<Exchange>; 2] {
+        let mut state = self.lock();
+        [state.answered.take(), state.exchange.take()]
     }
 
     /// All of an exchange's response is on its way to the stream.
@@ -125,15 +128,18 @@ impl Watch {
     /// Asks it to leave.
     pub(super) fn send_away(&self) {
         let mut state = self.lock();
-        state.note.get_or_insert(Note::SentAway);
+        state.sent_away = true;
         state.wake();
     }
 
     /// Waits for the next note.
     pub(super) fn poll_note(&self, cx: &Context<'_>) -> Poll<Note> {
         let mut state = self.lock();
-        if let Some(note) = state.note.take() {
-            return Poll::Ready(note);
+        if let Some(exchange) = state.answered.take() {
+            return Poll::Ready(Note::Answered(exchange));
+        }
+        if std::mem::take(&mut state.sent_away) {
+            return Poll::Ready(Note::SentAway);
         }
         if !state.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             state.task = Some(cx.waker().clone());
@@ -157,8 +163,9 @@ impl Watch {
         }
         state.handed_over = false;
         state.enter(Phase::Waiting { fresh: false });
-        if let Some(id) = state.exchange.take() {
-            state.note = Some(Note::Answered(id));
+        if let Some(mut exchange) = state.exchange.take() {
+            exchange.written();
+            state.answered = Some(exchange);
             state.wake();
         }
     }
@@ -201,7 +208,8 @@ pub(super) struct Watched {
 
 impl Watched {
     pub(super) fn new(stream: Stream, watch: Arc<Watch>) -> Self {
-        Self { stream, watch, timer: Box::pin(tokio::time::sleep(HEAD_DEADLINE)), set_for: None }
+        let timer = Box::pin(tokio::time::sleep(HEAD_DEADLINE));
+        Self { stream, watch, timer, set_for: None }
     }
 
     pub(super) fn into_stream(self) -> Stream {

@@ -2,6 +2,7 @@
 //! exactly.
 
 mod deadlines;
+mod endings;
 mod exchanges;
 mod sockets;
 
