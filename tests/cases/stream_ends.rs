@@ -1,6 +1,7 @@
 //! Streams that end with a response, or in spite of one: nothing of them stays, and what they have brought is had.
 
 use cloud_channel_tests::guest::Launch;
+use cloud_channel_tests::http::HttpConnection;
 use cloud_channel_tests::message::{assert_accepted, channel};
 use cloud_channel_tests::patience::within;
 use cloud_channel_tests::sandbox::{INSTANCE, Sandbox};
@@ -86,5 +87,22 @@ async fn what_a_last_response_brings_is_had() {
     publisher.waiting(0).await;
     publisher.status_when("the session to expire", |status| status["sessions"] == 1).await;
     publisher.status_when("nothing to be left", |status| status["connections"] == 1).await;
+    guest.stop().await;
+}
+
+#[tokio::test]
+async fn requests_have_to_say_whom_they_are_for() {
+    let sandbox = Sandbox::machine();
+    let guest = Launch::on(&sandbox).dev().tcp().start().await;
+    for address in [guest.tcp(), guest.unix()] {
+        for path in ["/events", "/webhook", "/healthz", "/metrics"] {
+            for host in ["", "Host: a\r\nHost: b\r\n", "Host: a b<>\r\n"] {
+                let text = all_of(&address, &format!("GET {path} HTTP/1.1\r\n{host}\r\n")).await;
+                assert!(text.starts_with("HTTP/1.1 400 "), "{path} {host}: {text}");
+            }
+        }
+        let mut connection = HttpConnection::open(&address).await;
+        assert_eq!(connection.request("GET", "/healthz", &[], b"").await.status, 200);
+    }
     guest.stop().await;
 }

@@ -1,7 +1,7 @@
 //! The HTTP side: streams come in, each is served in a task of its own, and what is answered where.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -26,6 +26,7 @@ use tokio::time::timeout;
 
 use super::door::Door;
 use super::events;
+use super::host;
 use super::listener::{Accepted, Listener};
 use super::ration::Ration;
 use super::registry::ConnectionRegistry;
@@ -186,6 +187,10 @@ impl Service<Request<Incoming>> for Served {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let watch = self.watch.clone();
         watch.request();
+        if let Err(error) = host::check(request.version(), request.headers()) {
+            watch.answer();
+            return Box::pin(ready(Ok(error.into_response())));
+        }
         if self.web.offers == Offers::Events && events::is_events(request.uri().path()) {
             let answering = events::answer(self.web.clone(), watch.clone(), self.peer.clone(), request);
             return Box::pin(async move {

@@ -14,6 +14,7 @@ mod door;
 mod events;
 mod exchange;
 mod form;
+mod host;
 pub(crate) mod http;
 pub(crate) mod inherited;
 pub mod listener;

@@ -3,7 +3,7 @@
 
 use cloud_channel_protocol::{ConnectionId, Limits};
 
-use super::{Stage, ends, post, response, send};
+use super::{Stage, ends, post, response, send, status};
 use crate::happening::Happening;
 
 /// More requests than there are places for connections without a session.
@@ -53,4 +53,33 @@ async fn while_the_answer_is_on_its_way() {
         }
         assert!(stage.registry.is_empty());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_do_not_say_properly_whom_they_are_for() {
+    let mut stage = Stage::new(Limits::default()).await;
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for (request, headers) in [
+        ("POST /events", "Content-Length: 0\r\n"),
+        ("POST /webhook", "Content-Length: 0\r\n"),
+        ("GET /healthz", ""),
+        ("GET /nothing", ""),
+        ("OPTIONS /events", ""),
+        ("GET /events", upgrade),
+        ("GET http://a/events", upgrade),
+    ] {
+        for host in ["", "Host: a\r\nHost: b\r\n", "Host: a\r\nhost: a\r\n", "Host: a b<>\r\n"] {
+            let mut stream = stage.connect().await;
+            send(&mut stream, format!("{request} HTTP/1.1\r\n{host}{headers}\r\n").as_bytes()).await;
+            let (head, body) = response(&mut stream).await;
+            assert!(status(&head) == 400 && body.contains("Host header"), "{request} {host}: {head}{body}");
+            assert!(ends(&mut stream).await);
+        }
+    }
+    let mut stream = stage.connect().await;
+    send(&mut stream, b"POST /events HTTP/1.0\r\nContent-Length: 2\r\n\r\n[]").await;
+    let (id, _) = stage.exchange().await;
+    answer(&stage, id);
+    assert_eq!(status(&response(&mut stream).await.0), 200, "HTTP/1.0 knows none");
 }
