@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::long_polling;
 use crate::payloads::card;
 
 const CERTIFICATE: &str = "etc/cloud-channel/own.pem";
@@ -88,6 +89,14 @@ async fn both_flows_go_over_tls() {
     let event = peer.event("the large one", |event| event["channel"] == "/custom/large").await;
     assert_eq!(event["data"], large);
     assert!(is_let_in(&address).await);
+    guest.stop().await;
+}
+
+#[tokio::test]
+async fn who_hangs_up_is_missed_at_once() {
+    let scene = Scene::new();
+    let guest = scene.launch().dev().start().await;
+    long_polling::is_missed_at_once(&scene.reach(&guest, None)).await;
     guest.stop().await;
 }
 

@@ -147,9 +147,9 @@ async fn serve_stream(
         return tracing::debug!(%error, "a connection ended badly");
     }
     let parts = http.into_parts();
-    let stream = parts.io.into_inner().into_stream();
+    let (stream, ahead) = parts.io.into_inner().into_parts();
     match watch.take_upgrade() {
-        Some(peer) => Upgrade { peer }.begin(stream, parts.read_buf, &web, place),
+        Some(peer) => Upgrade { peer }.begin(stream, [&*parts.read_buf, &ahead].concat().into(), &web, place),
         None => linger(stream).await,
     }
 }

@@ -9,6 +9,7 @@
 //!   `exchange` that is the core's from beginning to end.
 //! - `registry` is where the driver finds each connection.
 
+mod ahead;
 pub mod dial;
 mod door;
 mod events;

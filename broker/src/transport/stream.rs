@@ -74,14 +74,23 @@ impl AsyncWrite for Stream {
 }
 
 impl Stream {
+    /// The socket at the bottom, to look at.
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.get_ref().0.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+            Self::Vsock(stream) => stream.as_fd(),
+        }
+    }
+
     /// The socket itself, where what is written to it needs no further treatment: for writing past the runtime.
     pub(super) fn direct(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Self::Tcp(stream) => Some(stream.as_fd()),
             #[cfg(feature = "tls")]
             Self::Tls(_) => None,
-            Self::Unix(stream) => Some(stream.as_fd()),
-            Self::Vsock(stream) => Some(stream.as_fd()),
+            _ => Some(self.socket()),
         }
     }
 }

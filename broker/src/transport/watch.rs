@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The server of hyper has a deadline for heads that also ends idle connections, and none for writing; it does not tell
-//! when a response has been handed to the system, which is when its events are no longer ours. So this looks at the stream from below.
+//! when a response has been handed to the system, which is when its events are no longer ours; and it does not always
+//! notice that a peer has hung up. So this looks at the stream from below.
 
 use std::io;
 use std::pin::Pin;
@@ -18,6 +19,7 @@ use cloud_channel_protocol::server::Peer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::ahead::{Ahead, has_hung_up};
 use super::exchange::Exchange;
 use super::{HEAD_DEADLINE, KEEP_ALIVE, Stream, WRITE_DEADLINE};
 
@@ -170,6 +172,12 @@ impl Watch {
         }
     }
 
+    /// True while the core holds a request.
+    fn holds(&self) -> bool {
+        let state = self.lock();
+        state.phase == Phase::Request && state.exchange.is_some()
+    }
+
     /// Until when something has to happen.
     fn deadline(&self) -> Option<Instant> {
         let state = self.lock();
@@ -201,6 +209,9 @@ impl State {
 pub(super) struct Watched {
     stream: Stream,
     watch: Arc<Watch>,
+    ahead: Ahead,
+    /// Hyper has asked for bytes and waits for them: it will see an end itself.
+    awaited: bool,
     /// Over when the deadline is for which it was set last.
     timer: Pin<Box<Sleep>>,
     set_for: Option<Instant>,
@@ -209,11 +220,12 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn new(stream: Stream, watch: Arc<Watch>) -> Self {
         let timer = Box::pin(tokio::time::sleep(HEAD_DEADLINE));
-        Self { stream, watch, timer, set_for: None }
+        Self { stream, watch, ahead: Ahead::default(), awaited: false, timer, set_for: None }
     }
 
-    pub(super) fn into_stream(self) -> Stream {
-        self.stream
+    /// The stream, and what was read of it that hyper has not seen.
+    pub(super) fn into_parts(self) -> (Stream, Vec<u8>) {
+        (self.stream, self.ahead.into_bytes())
     }
 
     /// Passes on what the stream says, unless that is to wait and it has waited long enough.
@@ -229,6 +241,23 @@ impl Watched {
         }
         self.timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
+
+    /// Fails if the peer has hung up while its request is held and nobody else looks.
+    fn unless_left(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.awaited || !self.watch.holds() {
+            return Ok(());
+        }
+        match self.ahead.poll_end(&mut self.stream, cx) {
+            Poll::Ready(error) => Err(error),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Fails if the peer has hung up behind more than is read ahead: what is written then reaches nobody.
+    fn unless_gone(&self) -> io::Result<()> {
+        let gone = self.ahead.is_full() && has_hung_up(&self.stream);
+        if gone { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+    }
 }
 
 impl AsyncRead for Watched {
@@ -238,7 +267,13 @@ impl AsyncRead for Watched {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let polled = if self.ahead.is_empty() {
+            Pin::new(&mut self.stream).poll_read(cx, buf)
+        } else {
+            self.ahead.read(buf);
+            Poll::Ready(Ok(()))
+        };
+        self.awaited = polled.is_pending();
         if buf.filled().len() > before {
             self.watch.received();
         }
@@ -248,6 +283,7 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.unless_gone()?;
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.unless_late(polled, cx)
     }
@@ -257,6 +293,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.unless_gone()?;
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.unless_late(polled, cx)
     }
@@ -269,6 +306,8 @@ impl AsyncWrite for Watched {
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
         if matches!(polled, Poll::Ready(Ok(()))) {
             self.watch.flushed();
+            // Hyper comes by here whenever it is woken.
+            self.unless_left(cx)?;
         }
         self.unless_late(polled, cx)
     }
