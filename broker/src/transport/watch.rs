@@ -3,7 +3,8 @@
 //! ```text
 //!            first byte          head read           response made        written
 //! ▶ waiting ────────────▶ head ────────────▶ request ──────────────▶ answer ────────▶ waiting
-//!   keep-alive            10 s               (its own deadlines)     30 s
+//!   keep-alive            10 s               (its own deadlines)     30 s without
+//!                                                                    a byte taken
 //! ```
 //!
 //! The server of hyper has a deadline for heads that also ends idle connections, and none for writing; it does not tell
@@ -172,6 +173,14 @@ impl Watch {
         }
     }
 
+    /// The system has taken some bytes.
+    fn taken(&self) {
+        let mut state = self.lock();
+        if state.phase == Phase::Answer {
+            state.since = Instant::now();
+        }
+    }
+
     /// True while the core holds a request.
     fn holds(&self) -> bool {
         let state = self.lock();
@@ -258,6 +267,14 @@ impl Watched {
         let gone = self.ahead.is_full() && has_hung_up(&self.stream);
         if gone { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
     }
+
+    /// What the system says to a write.
+    fn wrote(&mut self, polled: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if matches!(polled, Poll::Ready(Ok(1..))) {
+            self.watch.taken();
+        }
+        self.unless_late(polled, cx)
+    }
 }
 
 impl AsyncRead for Watched {
@@ -285,7 +302,7 @@ impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.unless_gone()?;
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.unless_late(polled, cx)
+        self.wrote(polled, cx)
     }
 
     fn poll_write_vectored(
@@ -295,7 +312,7 @@ impl AsyncWrite for Watched {
     ) -> Poll<io::Result<usize>> {
         self.unless_gone()?;
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.unless_late(polled, cx)
+        self.wrote(polled, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use cloud_channel_protocol::Limits;
 use cloud_channel_protocol::server::Carrier;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
 
 use super::sockets::Socket;
 use super::{Stage, ends, post, response, send, status};
+use crate::happening::Happening;
 use crate::transport::{HEAD_DEADLINE, KEEP_ALIVE, MESSAGE_DEADLINE, WRITE_DEADLINE};
 
 /// Virtual time passes in steps of the runtime's timer.
@@ -91,6 +92,29 @@ async fn a_response_that_is_not_read() {
     stage.registry.transmit(id, vec![b'x'; 4 << 20].into(), true, 1);
     stage.closed(id).await;
     assert_about(begin.elapsed(), WRITE_DEADLINE);
+}
+
+/// Who takes little, but does not cease to, gets all of it however long that takes.
+#[tokio::test(start_paused = true)]
+async fn a_response_that_is_read_slowly() {
+    const SIZE: usize = 4 << 20;
+    let mut stage = Stage::new(Limits::default()).await;
+    let mut stream = stage.connect().await;
+    send(&mut stream, &post("/events/connect", &[], "[]")).await;
+    let (id, _) = stage.exchange().await;
+    let begin = Instant::now();
+    stage.registry.transmit(id, vec![b'x'; SIZE].into(), true, 1);
+    let mut some = vec![0; 256 * 1024];
+    let mut read = 0;
+    while read < SIZE {
+        sleep(WRITE_DEADLINE - Duration::from_secs(1)).await;
+        // As much as a socket holds, so that the system has taken some more whenever the deadline comes.
+        stream.read_exact(&mut some).await.expect("the response goes on");
+        read += some.len();
+    }
+    assert!(begin.elapsed() > 10 * WRITE_DEADLINE, "{:?}", begin.elapsed());
+    let heard = stage.heard().await;
+    assert!(matches!(heard, Happening::Answered { connection } if connection == id), "{heard:?}");
 }
 
 #[tokio::test(start_paused = true)]
