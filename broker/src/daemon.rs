@@ -19,6 +19,7 @@ use crate::link::Link;
 use crate::policy::{PeerPolicy, TokenFileError};
 use crate::settings::{ExtensionName, FragmentError, Settings, SocketMode};
 use crate::shutdown::{Watchdog, notify_stopping, signalled};
+use crate::transport::budget::Budgets;
 use crate::transport::dial::Dialler;
 use crate::transport::http::{Offers, Web, serve};
 use crate::transport::inherited::{self, InheritedSocket};
@@ -136,6 +137,7 @@ async fn run_in_runtime(
         driver: driver.clone(),
         registry: registry.clone(),
         limits: server.limits.clone(),
+        budgets: Arc::new(Budgets::new(server.limits.input_bytes)),
         allowed_origins: settings.allowed_origins.clone(),
         offers: Offers::Events,
     };

@@ -9,6 +9,10 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Bytes of one batch as it comes from the wire. Over it: the batch is refused whole with 413.
     pub batch_bytes: usize,
+    /// Bytes of input that is not processed yet, of all connections of one family of listeners together, beyond the
+    /// first few of each message. Over it: what would be more is turned away, with the advice to come back. At least
+    /// `batch_bytes`.
+    pub input_bytes: usize,
     /// Messages in one batch. Over it: the batch is refused whole with 413.
     pub batch_messages: usize,
     /// Nesting of arrays and objects in one batch, the batch's own array included. Over it: refused with 400.
@@ -42,6 +46,7 @@ impl Default for Limits {
         Self {
             message_bytes: 256 * 1024,
             batch_bytes: 1024 * 1024,
+            input_bytes: 16 * 1024 * 1024,
             batch_messages: 4_096,
             json_depth: 64,
             sessions: 1_024,

@@ -18,6 +18,7 @@ mod durability;
 mod flows_dialling;
 mod flows_listening;
 mod idle;
+mod large_input;
 mod lifecycle;
 mod link_tokens;
 mod long_polling;

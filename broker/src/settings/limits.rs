@@ -30,12 +30,13 @@ const MIB: u64 = 1 << 20;
 
 /// The upper ends are what a machine with some memory to spare can bear; each limit bounds memory, so none can be
 /// lifted.
-const LIMITS: [Limit; 11] = [
+const LIMITS: [Limit; 12] = [
     limit("limits.sessions", Measure::Count(1, 100_000), |limits| &mut limits.sessions),
     limit("limits.unbound-connections", Measure::Count(1, 100_000), |limits| &mut limits.unbound_connections),
     limit("limits.subscriptions", Measure::Count(1, 65_536), |limits| &mut limits.subscriptions_per_session),
     limit("limits.message-bytes", Measure::Bytes(KIB, 16 * MIB), |limits| &mut limits.message_bytes),
     limit("limits.batch-bytes", Measure::Bytes(4 * KIB, 64 * MIB), |limits| &mut limits.batch_bytes),
+    limit("limits.input-bytes", Measure::Bytes(64 * KIB, 1024 * MIB), |limits| &mut limits.input_bytes),
     limit("limits.batch-messages", Measure::Count(2, 65_536), |limits| &mut limits.batch_messages),
     limit("limits.json-depth", Measure::Count(8, 100), |limits| &mut limits.json_depth),
     limit("limits.queued-messages", Measure::Count(16, 1_000_000), |limits| &mut limits.queued_messages),
@@ -138,11 +139,17 @@ impl ServerDraft {
                 *(limit.place)(&mut config.limits) = number;
             }
         }
-        let Limits { message_bytes, batch_bytes, queued_bytes, .. } = config.limits;
+        let Limits { message_bytes, batch_bytes, input_bytes, queued_bytes, .. } = config.limits;
         if message_bytes > batch_bytes {
             return Err(format!(
                 "`limits.message-bytes` is {message_bytes} and `limits.batch-bytes` is {batch_bytes}: expected a batch \
                  to have room for a message"
+            ));
+        }
+        if batch_bytes > input_bytes {
+            return Err(format!(
+                "`limits.batch-bytes` is {batch_bytes} and `limits.input-bytes` is {input_bytes}: expected what comes in \
+                 to have room for a batch"
             ));
         }
         if message_bytes > queued_bytes {

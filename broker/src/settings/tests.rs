@@ -134,6 +134,7 @@ fn faults_in_groups_name_line_and_key() {
         ("limits:\n  sessions: 0".to_owned(), vec!["line 2", "limits.sessions", "1 to 100000", "`0`"]),
         ("limits: {message-bytes: 1GB}".to_owned(), vec!["limits.message-bytes", "64KiB", "`1GB`"]),
         ("limits: {message-bytes: 2MiB}".to_owned(), vec!["limits.message-bytes", "limits.batch-bytes"]),
+        ("limits: {batch-bytes: 32MiB}".to_owned(), vec!["limits.batch-bytes", "limits.input-bytes"]),
         ("advice: {timeout: 30}".to_owned(), vec!["advice.timeout", "with its unit", "`30`"]),
         ("advice: {timeout: 2h}".to_owned(), vec!["advice.timeout", "100ms to 1h"]),
         ("limits: 5".to_owned(), vec!["line 1", "limits", "a map", "a number"]),

@@ -24,6 +24,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
+use super::budget::Budgets;
 use super::door::Door;
 use super::events;
 use super::host;
@@ -52,6 +53,8 @@ pub(crate) struct Web {
     pub(crate) driver: DriverHandle,
     pub(crate) registry: Arc<ConnectionRegistry>,
     pub(crate) limits: Limits,
+    /// What input that nobody has looked at may take.
+    pub(crate) budgets: Arc<Budgets>,
     /// The origins of web pages that may speak Bayeux with us, besides our own: `https://console.example`.
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) offers: Offers,

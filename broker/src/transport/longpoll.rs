@@ -18,8 +18,10 @@ use futures_util::StreamExt;
 use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::time::timeout;
 
+use super::budget::{Budget, NoRoom};
 use super::exchange::Exchange;
 use super::http::Web;
+use super::intake::Intake;
 use super::registry::Answer;
 use super::watch::Watch;
 use super::{form, messages::Messages};
@@ -28,10 +30,15 @@ use crate::happening::Happening;
 /// Said when there is no driver any more.
 const ENDING: &str = "the daemon is ending";
 
+/// After how many seconds a request is to be made again that there was no room for: input that stalls is given up by
+/// then.
+const RETRY_AFTER: &str = "10";
+
 /// Why a body was not read.
 enum BodyError {
     TooLarge,
     Broken,
+    NoRoom(NoRoom),
 }
 
 /// Answers one POST.
@@ -43,7 +50,8 @@ pub(super) async fn answer(
     body: Incoming,
 ) -> Response {
     let limit = web.limits.batch_bytes;
-    let body = match timeout(web.limits.handshake_deadline, read(body, limit)).await {
+    let budget = web.budgets.of(&peer.address);
+    let body = match timeout(web.limits.handshake_deadline, read(body, limit, budget)).await {
         Ok(Ok(body)) => body,
         Ok(Err(BodyError::TooLarge)) => {
             let text = format!("the batch is too large, expected at most {limit} bytes");
@@ -52,12 +60,20 @@ pub(super) async fn answer(
         Ok(Err(BodyError::Broken)) => {
             return refusal(StatusCode::BAD_REQUEST, ErrorCode::Malformed, "the request's body is cut");
         }
+        Ok(Err(BodyError::NoRoom(no_room))) => {
+            budget.log_no_room(&peer);
+            return later(&no_room.to_string());
+        }
         Err(_elapsed) => {
             let text = "the request's body took too long to arrive";
             return refusal(StatusCode::REQUEST_TIMEOUT, ErrorCode::Malformed, text);
         }
     };
-    let batch = if form::is_form(&headers, &body) { form::messages(&body) } else { Ok(body) };
+    let batch = if form::is_form(&headers, body.as_slice()) {
+        form::messages(body.as_slice()).map(|messages| body.rewritten(messages))
+    } else {
+        Ok(body)
+    };
     // It holds on to what was read of the request, and there may be a long wait.
     drop(headers);
     match batch {
@@ -66,26 +82,30 @@ pub(super) async fn answer(
     }
 }
 
-/// Reads a body, and no more of it than is allowed.
-async fn read(body: Incoming, limit: usize) -> Result<Vec<u8>, BodyError> {
-    if body.size_hint().lower() > limit as u64 {
+/// Reads a body, and no more of it than is allowed and there is room for.
+async fn read(body: Incoming, limit: usize, budget: &Arc<Budget>) -> Result<Intake, BodyError> {
+    let size = body.size_hint();
+    if size.lower() > limit as u64 {
         return Err(BodyError::TooLarge);
     }
+    let whole =
+        size.upper().and_then(|upper| usize::try_from(upper).ok()).map_or(limit, |upper| upper.min(limit));
     let mut chunks = Body::new(body).into_data_stream();
-    let mut read = Vec::new();
+    let mut read = Intake::default();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| BodyError::Broken)?;
         if read.len() + chunk.len() > limit {
             return Err(BodyError::TooLarge);
         }
-        read.extend_from_slice(&chunk);
+        read.make_room(chunk.len(), whole, budget).map_err(BodyError::NoRoom)?;
+        read.append(&chunk);
     }
     Ok(read)
 }
 
 /// Asks the core, and waits for what it says. If this is dropped meanwhile, because the client has hung up, the
 /// exchange's owner tells the core.
-async fn exchange(web: &Web, watch: &Arc<Watch>, peer: Peer, batch: Vec<u8>) -> Response {
+async fn exchange(web: &Web, watch: &Arc<Watch>, peer: Peer, batch: Intake) -> Response {
     let (exchange, answer) = Exchange::enter(&web.registry, &web.driver);
     let id = exchange.id();
     watch.exchange(exchange);
@@ -115,6 +135,13 @@ fn unavailable(watch: &Arc<Watch>, text: &str) -> Response {
 /// A request that does not reach the core.
 pub(super) fn refusal(status: StatusCode, code: ErrorCode, text: &str) -> Response {
     response(status, Body::from(refusal_batch(code, text)))
+}
+
+/// There is no room for a request now. That passes.
+fn later(text: &str) -> Response {
+    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, text);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+    response
 }
 
 fn refusal_batch(code: ErrorCode, text: &str) -> Bytes {

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::intake::Intake;
+
 /// Bayeux batches as they came from the wire, one after the other in one buffer: most reads bring one, and then there
-/// is nothing but that buffer.
-#[derive(Default, PartialEq, Eq)]
+/// is nothing but that buffer. What it has taken of its budget is given back when it is dropped, after the core has
+/// read it.
+#[derive(Default)]
 pub(crate) struct Messages {
-    bytes: Vec<u8>,
+    intake: Intake,
     /// Where each but the last ends.
     ends: Vec<usize>,
     /// How many there are.
@@ -16,11 +19,11 @@ pub(crate) struct Messages {
 
 impl Messages {
     /// A buffer, and where each message in it ends.
-    pub(super) fn new(bytes: Vec<u8>, mut ends: Vec<usize>) -> Self {
-        debug_assert_eq!(ends.last().copied().unwrap_or_default(), bytes.len(), "no message is cut");
+    pub(super) fn new(intake: Intake, mut ends: Vec<usize>) -> Self {
+        debug_assert_eq!(ends.last().copied().unwrap_or_default(), intake.len(), "no message is cut");
         let count = ends.len();
         ends.pop();
-        Self { bytes, ends, count }
+        Self { intake, ends, count }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -29,26 +32,26 @@ impl Messages {
 
     /// Each message, in the order they came.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.count).map(|at| &self.bytes[self.range(at)])
+        (0..self.count).map(|at| &self.intake.as_slice()[self.range(at)])
     }
 
     fn range(&self, at: usize) -> Range<usize> {
         let begin = at.checked_sub(1).map_or(0, |before| self.ends[before]);
-        begin..self.ends.get(at).copied().unwrap_or(self.bytes.len())
+        begin..self.ends.get(at).copied().unwrap_or(self.intake.len())
     }
 }
 
-impl From<Vec<u8>> for Messages {
+impl From<Intake> for Messages {
     /// One message.
-    fn from(bytes: Vec<u8>) -> Self {
-        Self { bytes, ends: Vec::new(), count: 1 }
+    fn from(intake: Intake) -> Self {
+        Self { intake, ends: Vec::new(), count: 1 }
     }
 }
 
 // Not derived: a message may hold a password.
 impl fmt::Debug for Messages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} messages of {} bytes together", self.count, self.bytes.len())
+        write!(f, "{} messages of {} bytes together", self.count, self.intake.len())
     }
 }
 
@@ -65,13 +68,13 @@ mod tests {
                 bytes.extend_from_slice(part.as_bytes());
                 ends.push(bytes.len());
             }
-            let messages = Messages::new(bytes, ends);
+            let messages = Messages::new(Intake::uncounted(bytes), ends);
             assert_eq!(messages.is_empty(), parts.is_empty());
             let taken: Vec<&[u8]> = messages.iter().collect();
             let expected: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
             assert_eq!(taken, expected);
         }
-        let secret = format!("{:?}", Messages::from(b"hunter2".to_vec()));
+        let secret = format!("{:?}", Messages::from(Intake::uncounted(b"hunter2".to_vec())));
         assert!(!secret.contains("hunter2"), "{secret}");
     }
 }

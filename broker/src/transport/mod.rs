@@ -7,9 +7,11 @@
 //!   its deadlines.
 //! - `events` answers on `/events`: `websocket` takes over streams that are upgraded, `longpoll` answers the others, each as an
 //!   `exchange` that is the core's from beginning to end.
+//! - `budget` bounds what unprocessed input takes together, `intake` is a buffer that keeps to it.
 //! - `registry` is where the driver finds each connection.
 
 mod ahead;
+pub(crate) mod budget;
 pub mod dial;
 mod door;
 mod events;
@@ -18,6 +20,7 @@ mod form;
 mod host;
 pub(crate) mod http;
 pub(crate) mod inherited;
+mod intake;
 pub mod listener;
 mod longpoll;
 pub(crate) mod messages;

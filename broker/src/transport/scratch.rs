@@ -21,14 +21,15 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into_boxed_slice());
 }
 
-/// Reads once and hands on what came, where it lies: `None` at the end.
+/// Reads once, `most` bytes of [`READ_SIZE`], and hands on what came, where it lies: `None` at the end.
 pub(super) fn poll_read<T>(
     stream: &mut Stream,
     cx: &mut Context<'_>,
+    most: usize,
     take: impl FnOnce(&[u8]) -> T,
 ) -> Poll<io::Result<Option<T>>> {
     SCRATCH.with_borrow_mut(|scratch| {
-        let mut buffer = ReadBuf::new(scratch);
+        let mut buffer = ReadBuf::new(&mut scratch[..most]);
         ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
         let filled = buffer.filled();
         Poll::Ready(Ok((!filled.is_empty()).then(|| take(filled))))
@@ -43,7 +44,9 @@ pub(super) async fn linger(mut stream: Stream) {
         if stream.shutdown().await.is_err() {
             return;
         }
-        while let Ok(Some(())) = std::future::poll_fn(|cx| poll_read(&mut stream, cx, |_| ())).await {}
+        while let Ok(Some(())) =
+            std::future::poll_fn(|cx| poll_read(&mut stream, cx, READ_SIZE, |_| ())).await
+        {}
     };
     let _late = timeout(LINGER, ending).await;
 }

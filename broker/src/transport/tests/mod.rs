@@ -4,6 +4,7 @@
 mod deadlines;
 mod endings;
 mod exchanges;
+mod room;
 mod sockets;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use cloud_channel_protocol::{ConnectionId, Endpoint, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
+use super::budget::Budgets;
 use super::http::{Offers, Web, serve};
 use super::listener::Listener;
 use super::registry::ConnectionRegistry;
@@ -40,9 +42,17 @@ impl Stage {
         let (driver, happenings) = DriverHandle::new();
         let registry = Arc::new(ConnectionRegistry::default());
         let allowed_origins = allowed.iter().map(|&origin| origin.to_owned()).collect();
+        let budgets = Arc::new(Budgets::new(limits.input_bytes));
         tokio::spawn(serve(
             listener,
-            Web { driver, registry: registry.clone(), limits, allowed_origins, offers: Offers::Events },
+            Web {
+                driver,
+                registry: registry.clone(),
+                budgets,
+                limits,
+                allowed_origins,
+                offers: Offers::Events,
+            },
         ));
         Self { registry, happenings, socket, _folder: folder }
     }

@@ -64,12 +64,13 @@ impl From<DriverEnded> for Over {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, web: &Web, place: OwnedSemaphorePermit) -> Box<Self> {
+    pub(super) fn new(stream: Stream, peer: &Peer, web: &Web, place: OwnedSemaphorePermit) -> Box<Self> {
+        let budget = web.budgets.of(&peer.address).clone();
         let slot = Arc::new(Slot::new(stream));
         Box::new(Self {
             id: web.registry.enter_stream(slot.clone()),
             slot,
-            reader: FrameReader::new(web.limits.batch_bytes),
+            reader: FrameReader::new(web.limits.batch_bytes, budget),
             registry: web.registry.clone(),
             driver: web.driver.clone(),
             _place: place,
@@ -142,6 +143,10 @@ impl Connection {
                 tracing::info!(connection = %self.id, %violation, "unreadable WebSocket frame");
                 self.slot.close(Some(violation.code()), &violation.to_string());
             }
+            End::NoRoom(no_room) => {
+                self.reader.budget().log_no_room(&self.id);
+                self.slot.close(Some(CloseCode::Again), &no_room.to_string());
+            }
         }
         loop {
             let Self { id, slot, write_by, .. } = &mut *self;
@@ -159,7 +164,8 @@ impl Connection {
         if let Poll::Ready(step) = poll_write(&mut line, write_by, *id, cx) {
             return Poll::Ready(step);
         }
-        match line.poll_read(cx, |bytes| Step::Taken(reader.feed(bytes), bytes.len() == READ_SIZE)) {
+        let most = reader.appetite(READ_SIZE);
+        match line.poll_read(cx, most, |bytes| Step::Taken(reader.feed(bytes), bytes.len() == most)) {
             Poll::Ready(Ok(Some(step))) => {
                 if matches!(&step, Step::Taken(taken, _) if !taken.messages.is_empty()) {
                     // One that goes on is another one.

@@ -152,13 +152,14 @@ impl Line {
         self.current.is_some() || self.pong.is_some() || self.batch.is_some() || self.close.is_some()
     }
 
-    /// Reads once and hands on what came, where it lies: `None` at the end.
+    /// Reads once, so many bytes at most, and hands on what came, where it lies: `None` at the end.
     pub(super) fn poll_read<T>(
         &mut self,
         cx: &mut Context<'_>,
+        most: usize,
         take: impl FnOnce(&[u8]) -> T,
     ) -> Poll<io::Result<Option<T>>> {
-        scratch::poll_read(&mut self.stream, cx, take)
+        scratch::poll_read(&mut self.stream, cx, most, take)
     }
 
     /// Writes the next frame to its end; pending while there is none, and then this wakes when there is.

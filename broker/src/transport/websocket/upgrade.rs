@@ -34,7 +34,7 @@ impl Upgrade {
         web: &Web,
         place: OwnedSemaphorePermit,
     ) {
-        let connection = Connection::new(stream, web, place);
+        let connection = Connection::new(stream, &self.peer, web, place);
         tokio::spawn(connection.run(Box::new(self.peer), early));
     }
 }

@@ -4,11 +4,14 @@
 //! beginning of a message that is not whole yet, and nothing if there is none.
 
 use std::io::Cursor;
+use std::sync::Arc;
 
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 use super::violation::Violation;
+use crate::transport::budget::{Budget, FREE, NoRoom};
+use crate::transport::intake::Intake;
 use crate::transport::messages::Messages;
 
 /// Longest payload of a control frame (RFC 6455, 5.5).
@@ -36,6 +39,20 @@ pub(super) enum End {
     Closed(Option<CloseCode>),
     /// The peer does what it may not.
     Violated(Violation),
+    /// There is no room for its message.
+    NoRoom(NoRoom),
+}
+
+impl From<Violation> for End {
+    fn from(violation: Violation) -> Self {
+        Self::Violated(violation)
+    }
+}
+
+impl From<NoRoom> for End {
+    fn from(no_room: NoRoom) -> Self {
+        Self::NoRoom(no_room)
+    }
 }
 
 /// Takes frames apart and puts messages together.
@@ -43,11 +60,13 @@ pub(super) enum End {
 pub(super) struct FrameReader {
     /// Longest message, in bytes.
     limit: usize,
+    /// What large ones take their room from.
+    budget: Arc<Budget>,
     /// The beginning of a header or of a control frame.
     rest: Vec<u8>,
     /// The message that has begun: its kind and what is there of it.
     begun: Option<Kind>,
-    message: Vec<u8>,
+    message: Intake,
     /// What is to come of a data frame whose header has been read.
     payload: Option<Payload>,
 }
@@ -74,7 +93,7 @@ enum Frame {
 
 /// The messages of one call, as they grow.
 struct Growing {
-    bytes: Vec<u8>,
+    intake: Intake,
     ends: Vec<usize>,
 }
 
@@ -85,13 +104,29 @@ impl Growing {
     }
 
     fn begun(&self) -> &[u8] {
-        &self.bytes[self.begin()..]
+        &self.intake.as_slice()[self.begin()..]
     }
 }
 
 impl FrameReader {
-    pub(super) const fn new(limit: usize) -> Self {
-        Self { limit, rest: Vec::new(), begun: None, message: Vec::new(), payload: None }
+    pub(super) fn new(limit: usize, budget: Arc<Budget>) -> Self {
+        Self { limit, budget, rest: Vec::new(), begun: None, message: Intake::default(), payload: None }
+    }
+
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// How much is to be read at once, out of `most`: less where the budget is nearly used up, so that who sends
+    /// nothing large is never turned away.
+    pub(super) fn appetite(&self, most: usize) -> usize {
+        if self.budget.has(2 * most) {
+            return most;
+        }
+        match FREE.saturating_sub(self.message.len()) {
+            0 => most.min(FREE),
+            free => most.min(free),
+        }
     }
 
     /// True if something has begun that is not whole.
@@ -101,42 +136,50 @@ impl FrameReader {
 
     /// Takes what came.
     pub(super) fn feed(&mut self, mut input: &[u8]) -> Taken {
-        let mut growing = Growing { bytes: std::mem::take(&mut self.message), ends: Vec::new() };
+        let mut growing = Growing { intake: std::mem::take(&mut self.message), ends: Vec::new() };
         let mut ping = None;
-        let end = loop {
+        let mut end = self.take_frames(&mut input, &mut growing, &mut ping).err();
+        if end.is_none() && self.begun.is_some() {
+            // What is whole leaves; no copy if nothing is.
+            match growing.intake.split_off(growing.begin(), &self.budget) {
+                Ok(begun) => self.message = begun,
+                Err(no_room) => end = Some(no_room.into()),
+            }
+        }
+        if end.is_some() {
+            *self = Self::new(self.limit, self.budget.clone());
+            growing.intake.truncate(growing.begin());
+        }
+        Taken { messages: Messages::new(growing.intake, growing.ends), ping, end }
+    }
+
+    /// Takes frame by frame, until there is no more of them.
+    fn take_frames(
+        &mut self,
+        input: &mut &[u8],
+        growing: &mut Growing,
+        ping: &mut Option<Vec<u8>>,
+    ) -> Result<(), End> {
+        loop {
             if let Some(payload) = &mut self.payload {
-                let whole = payload.take(&mut input, &mut growing.bytes);
-                if !whole {
-                    break None;
+                if !payload.take(input, &mut growing.intake, &self.budget)? {
+                    return Ok(());
                 }
                 let is_final = payload.is_final;
                 self.payload = None;
-                if is_final && let Err(violation) = self.finish(&mut growing) {
-                    break Some(End::Violated(violation));
+                if is_final {
+                    self.finish(growing)?;
                 }
                 continue;
             }
-            match self.next_frame(&mut input, growing.begun().len()) {
-                Ok(Some(Frame::Data(payload))) => self.payload = Some(payload),
-                Ok(Some(Frame::Ping(payload))) => ping = Some(payload),
-                Ok(Some(Frame::Pong)) => {}
-                Ok(Some(Frame::Close(code))) => break Some(End::Closed(code)),
-                Ok(None) => break None,
-                Err(violation) => break Some(End::Violated(violation)),
+            match self.next_frame(input, growing.begun().len())? {
+                Some(Frame::Data(payload)) => self.payload = Some(payload),
+                Some(Frame::Ping(payload)) => *ping = Some(payload),
+                Some(Frame::Pong) => {}
+                Some(Frame::Close(code)) => return Err(End::Closed(code)),
+                None => return Ok(()),
             }
-        };
-        if end.is_some() {
-            *self = Self::new(self.limit);
-            growing.bytes.truncate(growing.begin());
-        } else if self.begun.is_some() {
-            // What is whole leaves; no copy if nothing is.
-            let begin = growing.begin();
-            self.message = match begin {
-                0 => std::mem::take(&mut growing.bytes),
-                _ => growing.bytes.split_off(begin),
-            };
         }
-        Taken { messages: Messages::new(growing.bytes, growing.ends), ping, end }
     }
 
     /// Ends the message that has begun.
@@ -145,7 +188,7 @@ impl FrameReader {
         if is_text && std::str::from_utf8(growing.begun()).is_err() {
             return Err(Violation::NotUtf8 { limit: self.limit });
         }
-        growing.ends.push(growing.bytes.len());
+        growing.ends.push(growing.intake.len());
         Ok(())
     }
 
@@ -234,17 +277,16 @@ impl FrameReader {
 
 impl Payload {
     /// Moves what is there of the payload; true once all of it has come.
-    fn take(&mut self, input: &mut &[u8], to: &mut Vec<u8>) -> bool {
+    fn take(&mut self, input: &mut &[u8], to: &mut Intake, budget: &Arc<Budget>) -> Result<bool, NoRoom> {
         let (now, later) = input.split_at(self.remaining.min(input.len()));
-        let begin = to.len();
-        // Once for all the frames of this read, and never more than has really come.
-        to.reserve(input.len());
-        to.extend_from_slice(now);
-        unmask(&mut to[begin..], self.mask);
+        let whole = to.len() + input.len().max(self.remaining);
+        // Once for all the frames of this read, if there is room for them: those that are small are taken in any case.
+        to.make_room(input.len(), whole, budget).or_else(|_| to.make_room(now.len(), whole, budget))?;
+        unmask(to.append(now), self.mask);
         self.mask.rotate_left(now.len() % 4);
         self.remaining -= now.len();
         *input = later;
-        self.remaining == 0
+        Ok(self.remaining == 0)
     }
 }
 

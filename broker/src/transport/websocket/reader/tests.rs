@@ -43,8 +43,13 @@ fn feed<'a>(reader: &mut FrameReader, pieces: impl IntoIterator<Item = &'a [u8]>
     heard
 }
 
+/// A reader that always has room.
+fn reader_of(limit: usize) -> FrameReader {
+    FrameReader::new(limit, Budget::of_bytes(1 << 30))
+}
+
 fn once(bytes: &[u8]) -> Heard {
-    feed(&mut FrameReader::new(LIMIT), [bytes])
+    feed(&mut reader_of(LIMIT), [bytes])
 }
 
 #[test]
@@ -53,7 +58,7 @@ fn messages_of_every_length_form() {
         let payload = "x".repeat(size);
         assert_eq!(once(&text(&payload)).messages, [payload.as_bytes()], "{size} bytes");
     }
-    let mut reader = FrameReader::new(usize::MAX);
+    let mut reader = reader_of(usize::MAX);
     let payload = "y".repeat(70_000);
     assert_eq!(feed(&mut reader, [&*text(&payload)]).messages, [payload.as_bytes()]);
     assert!(!reader.is_midway());
@@ -61,7 +66,7 @@ fn messages_of_every_length_form() {
 
 #[test]
 fn nothing_is_kept_of_what_is_whole() {
-    let mut reader = FrameReader::new(LIMIT);
+    let mut reader = reader_of(LIMIT);
     let large = text(&"x".repeat(900));
     let heard = feed(&mut reader, large.chunks(100));
     assert_eq!(heard.messages.len(), 1);
@@ -128,7 +133,7 @@ fn what_is_not_allowed_ends_it() {
         assert_eq!(heard.messages, [b"before"], "{what}: what was whole counts");
         assert_eq!(u16::from(violation.code()), code, "{what}");
         // The same byte by byte.
-        let mut reader = FrameReader::new(LIMIT);
+        let mut reader = reader_of(LIMIT);
         let heard = feed(&mut reader, [before, bytes].concat().chunks(1));
         assert_eq!(heard.end, Some(End::Violated(violation)), "{what}, byte by byte");
         assert!(reader.message.capacity() == 0 && !reader.is_midway(), "{what}: nothing is kept");
@@ -138,13 +143,59 @@ fn what_is_not_allowed_ends_it() {
 
 #[test]
 fn a_length_alone_takes_no_memory() {
-    let mut reader = FrameReader::new(1 << 30);
+    let mut reader = reader_of(1 << 30);
     let mut bytes = vec![0x81, 0xff];
     bytes.extend_from_slice(&(1_u64 << 29).to_be_bytes());
     bytes.extend_from_slice(&MASK);
     bytes.push(b'x');
     assert_eq!(feed(&mut reader, [&*bytes]), Heard::default());
     assert!(reader.is_midway() && reader.message.capacity() < 100, "{}", reader.message.capacity());
+}
+
+#[test]
+fn large_messages_take_room_until_they_are_processed() {
+    let budget = Budget::of_bytes(FREE);
+    let reader = || FrameReader::new(1 << 20, budget.clone());
+    let large = text(&"x".repeat(2 * FREE));
+    let (mut one, mut other) = (reader(), reader());
+    for piece in large[..large.len() - 1].chunks(1_400) {
+        assert_eq!(one.feed(piece).end, None);
+    }
+    assert!(budget.left() < 4, "all of it is taken by what is not whole: {}", budget.left());
+    // Somebody else: small messages and the beginnings of large ones, but no more.
+    let heard = feed(&mut other, [&[text("small"), large[..FREE].to_vec()].concat()[..]]);
+    assert_eq!((heard.messages.len(), heard.end), (1, None));
+    let heard = feed(&mut other, large[FREE..].chunks(1_400));
+    assert_eq!(heard.end, Some(End::NoRoom(NoRoom)));
+    assert_eq!((other.message.capacity(), other.is_midway()), (0, false), "nothing is kept");
+    let taken = one.feed(&large[large.len() - 1..]);
+    assert_eq!(taken.messages.iter().map(<[u8]>::len).collect::<Vec<_>>(), [2 * FREE]);
+    assert!(budget.left() < 4, "it waits to be processed");
+    drop(taken);
+    assert_eq!(budget.left(), FREE);
+    assert_eq!(feed(&mut other, large.chunks(1_400)).messages.len(), 1, "there is room again");
+    // One that is given up.
+    one.feed(&large[..2 * FREE]);
+    assert!(budget.left() < FREE);
+    drop(one);
+    assert_eq!(budget.left(), FREE);
+}
+
+/// The room is used up by others: many small messages in large reads come through all the same.
+#[test]
+fn small_messages_are_never_turned_away() {
+    let budget = Budget::of_bytes(0);
+    let mut reader = FrameReader::new(1 << 20, budget.clone());
+    let bytes = text(&"x".repeat(3_000)).repeat(100);
+    let (mut rest, mut messages) = (&bytes[..], 0);
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(reader.appetite(64 * 1024).min(rest.len()));
+        let taken = reader.feed(now);
+        assert_eq!(taken.end, None, "after {messages} messages");
+        messages += taken.messages.iter().count();
+        rest = later;
+    }
+    assert_eq!(messages, 100);
 }
 
 #[test]
@@ -193,7 +244,7 @@ proptest! {
             pieces.push(now);
             rest = later;
         }
-        let mut reader = FrameReader::new(usize::MAX);
+        let mut reader = reader_of(usize::MAX);
         let heard = feed(&mut reader, pieces);
         let expected: Vec<Vec<u8>> = messages.iter().map(|(text, _)| text.clone().into_bytes()).collect();
         prop_assert_eq!(heard.messages, expected);
@@ -205,7 +256,7 @@ proptest! {
     /// Nothing a peer sends makes the reader fail, or keep more than it may.
     #[test]
     fn anything_is_survived(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 0..20)) {
-        let mut reader = FrameReader::new(LIMIT);
+        let mut reader = reader_of(LIMIT);
         for piece in &pieces {
             if reader.feed(piece).end.is_some() {
                 break;
