@@ -38,7 +38,7 @@ pub use stream::Stream;
 
 use std::time::Duration;
 
-/// How long a peer may take nothing of a frame or a response before its connection is closed.
+/// How long a peer may take no byte of a frame, or of a response, before its connection is closed.
 pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a peer may take to send the head of an HTTP request.
 pub(crate) const HEAD_DEADLINE: Duration = Duration::from_secs(10);

@@ -127,6 +127,37 @@ async fn a_frame_that_is_not_read() {
     assert_about(begin.elapsed(), WRITE_DEADLINE);
 }
 
+/// Slow is not late: who takes some of a frame now and then gets all of it, however long that takes.
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_is_read_slowly() {
+    let mut stage = Stage::new(Limits::default()).await;
+    let mut stream = stage.connect().await;
+    let request = "GET /events HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    send(&mut stream, request.as_bytes()).await;
+    response(&mut stream).await;
+    let (id, _) = stage.opened(Carrier::Stream).await;
+    let size = 1 << 20;
+    stage.registry.transmit(id, vec![b'x'; size].into(), true, 1);
+    let mut piece = [0; 8 * 1024];
+    let mut rest = size + 10;
+    let begin = Instant::now();
+    while rest > 0 {
+        let now = piece.len().min(rest);
+        stream.read_exact(&mut piece[..now]).await.expect("it is not cut off");
+        rest -= now;
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert!(begin.elapsed() > 4 * WRITE_DEADLINE, "{:?}", begin.elapsed());
+    let heard = stage.heard().await;
+    assert!(matches!(heard, Happening::Writable { connection } if connection == id), "{heard:?}");
+    // The next one it does not take at all.
+    let begin = Instant::now();
+    stage.registry.transmit(id, vec![b'x'; size].into(), true, 2);
+    stage.closed(id).await;
+    assert_about(begin.elapsed(), WRITE_DEADLINE);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_that_is_not_finished() {
     let mut stage = Stage::new(Limits::default()).await;

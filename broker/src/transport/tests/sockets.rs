@@ -169,6 +169,36 @@ async fn both_sides_may_close() {
     stage.closed(socket.id).await;
 }
 
+/// What comes right before a close is answered before we close, and who is owed nothing does not wait.
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_the_last_message_comes_before_the_close() {
+    let mut stage = Stage::new(Limits::default()).await;
+    // What the driver writes at once, and what is left to the task.
+    for answer in ["[answer]".to_owned(), "x".repeat(4 << 20)] {
+        let mut socket = Socket::open(&mut stage).await;
+        socket.send_bytes(&[0x81, 0x81, 0, 0, 0, 0, b'q', 0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]).await;
+        assert_eq!(stage.received(socket.id).await, ["q"]);
+        stage.registry.transmit(socket.id, answer.clone().into(), true, 1);
+        assert_eq!(socket.text().await, answer);
+        if answer.len() > 1000 {
+            let heard = stage.heard().await;
+            assert!(matches!(heard, Happening::Writable { .. }), "{heard:?}");
+        }
+        let begin = tokio::time::Instant::now();
+        assert_eq!(socket.close().await.0, 1000);
+        stage.closed(socket.id).await;
+        assert_eq!(begin.elapsed(), std::time::Duration::ZERO, "nothing more is waited for");
+    }
+    // A message that nobody answers does not keep it for ever.
+    let mut socket = Socket::open(&mut stage).await;
+    socket.send_bytes(&[0x81, 0x81, 0, 0, 0, 0, b'q', 0x88, 0x80, 0, 0, 0, 0]).await;
+    assert_eq!(stage.received(socket.id).await, ["q"]);
+    let begin = tokio::time::Instant::now();
+    stage.closed(socket.id).await;
+    assert!(begin.elapsed() <= std::time::Duration::from_secs(3), "{:?}", begin.elapsed());
+    assert_eq!(stage.registry.transmit(socket.id, "[late]".into(), true, 1), Sent::Later);
+}
+
 /// A peer that is still sending when it is closed gets to read why.
 #[tokio::test(start_paused = true)]
 async fn the_last_words_are_not_overtaken() {

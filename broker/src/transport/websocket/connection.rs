@@ -12,7 +12,7 @@ use cloud_channel_protocol::ConnectionId;
 use cloud_channel_protocol::server::{Carrier, Peer};
 use hyper::body::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Sleep;
+use tokio::time::{Sleep, timeout};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::frame::Purpose;
@@ -23,6 +23,9 @@ use crate::transport::http::Web;
 use crate::transport::registry::ConnectionRegistry;
 use crate::transport::scratch::{READ_SIZE, linger};
 use crate::transport::{MESSAGE_DEADLINE, Stream, WRITE_DEADLINE};
+
+/// How long the answer to what came together with the end of a stream is waited for.
+const LAST_ANSWER: Duration = Duration::from_secs(2);
 
 /// One WebSocket.
 pub(super) struct Connection {
@@ -103,6 +106,7 @@ impl Connection {
         loop {
             match step {
                 Step::Taken(Taken { messages, ping, end }, more) => {
+                    let (asked, given) = (!messages.is_empty(), self.slot.given());
                     // Waits while the driver is full, and nothing more is read meanwhile.
                     if !messages.is_empty()
                         && let Err(ended) =
@@ -114,6 +118,9 @@ impl Connection {
                         self.slot.pong(ping);
                     }
                     if let Some(end) = end {
+                        if asked && let Some(over) = Box::pin(self.hear_out(given)).await {
+                            return over;
+                        }
                         return self.finish(end).await;
                     }
                     if more {
@@ -132,6 +139,36 @@ impl Connection {
             }
             step = std::future::poll_fn(|cx| self.poll_step(cx)).await;
         }
+    }
+
+    /// What came together with the end is answered before the close frame, if that does not take long. Nothing more is
+    /// read meanwhile. `given` is how many batches the driver had given before it was told; something if the stream is
+    /// over by that.
+    async fn hear_out(&mut self, given: u32) -> Option<Over> {
+        let Self { id, slot, write_by, driver, .. } = self;
+        let answered = async {
+            loop {
+                let step = std::future::poll_fn(|cx| {
+                    let mut line = slot.lock();
+                    if line.has_answered(given) {
+                        return Poll::Ready(None);
+                    }
+                    poll_write(&mut line, write_by, *id, cx).map(Some)
+                });
+                match step.await? {
+                    Step::Written(Purpose::Batch) => {
+                        // It may have been another's, and the answer comes only now.
+                        if let Err(ended) = driver.tell(Happening::Writable { connection: *id }).await {
+                            return Some(ended.into());
+                        }
+                    }
+                    Step::Written(Purpose::Close) => return Some(Over::Closed),
+                    Step::Written(Purpose::Pong) | Step::Taken(..) => {}
+                    Step::Over(over) => return Some(over),
+                }
+            }
+        };
+        timeout(LAST_ANSWER, answered).await.unwrap_or_default()
     }
 
     /// Says why, and writes what is to be written; nothing more is read.
@@ -193,27 +230,36 @@ impl Connection {
     }
 }
 
+/// Writes on. The deadline is that of a peer who takes nothing: it begins anew whenever something was taken.
 fn poll_write(
     line: &mut Line,
     write_by: &mut Option<Pin<Box<Sleep>>>,
     id: ConnectionId,
     cx: &mut Context<'_>,
 ) -> Poll<Step> {
-    match line.poll_write(cx) {
-        Poll::Ready(Ok(purpose)) => {
+    loop {
+        let before = line.progress();
+        match line.poll_write(cx) {
+            Poll::Ready(Ok(purpose)) => {
+                *write_by = None;
+                return Poll::Ready(Step::Written(purpose));
+            }
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(connection = %id, %error, "cannot write");
+                return Poll::Ready(Step::Over(Over::Gone));
+            }
+            Poll::Pending if !line.is_writing() => return Poll::Pending,
+            Poll::Pending => {}
+        }
+        if line.progress() != before {
             *write_by = None;
-            return Poll::Ready(Step::Written(purpose));
         }
-        Poll::Ready(Err(error)) => {
-            tracing::debug!(connection = %id, %error, "cannot write");
-            return Poll::Ready(Step::Over(Over::Gone));
+        ready!(poll_deadline(write_by, WRITE_DEADLINE, cx));
+        if !line.push() {
+            break;
         }
-        Poll::Pending => {}
+        *write_by = None;
     }
-    if !line.is_writing() {
-        return Poll::Pending;
-    }
-    ready!(poll_deadline(write_by, WRITE_DEADLINE, cx));
     let seconds = WRITE_DEADLINE.as_secs();
     tracing::info!(connection = %id, seconds, "the peer does not read, closing");
     Poll::Ready(Step::Over(Over::Gone))

@@ -76,6 +76,11 @@ impl Frame {
         self.written += bytes;
     }
 
+    /// How much has been written, header and all.
+    pub(super) const fn written(&self) -> usize {
+        self.written
+    }
+
     pub(super) fn is_written(&self) -> bool {
         self.written == self.header_size + self.payload.len()
     }

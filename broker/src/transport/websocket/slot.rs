@@ -53,6 +53,9 @@ pub(super) struct Line {
     closing: bool,
     /// The connection's task.
     task: Option<Waker>,
+    /// Batches that the driver has given, and whether the task waits for one.
+    given: u32,
+    awaited: bool,
     /// The driver's turn in which it last wrote here, and how many frames.
     turn: (u64, u8),
 }
@@ -68,6 +71,8 @@ impl Slot {
                 close: None,
                 closing: false,
                 task: None,
+                given: 0,
+                awaited: false,
                 turn: (0, 0),
             }),
         }
@@ -84,6 +89,10 @@ impl Slot {
         let mut line = self.lock();
         if line.closing {
             return Sent::Later;
+        }
+        line.given = line.given.wrapping_add(1);
+        if line.awaited {
+            line.wake();
         }
         if line.current.is_some() || line.pong.is_some() {
             line.batch = Some(batch);
@@ -112,6 +121,11 @@ impl Slot {
     /// Answers a ping. The latest is enough.
     pub(super) fn pong(&self, payload: Vec<u8>) {
         self.lock().pong = Some(payload);
+    }
+
+    /// How many batches the driver has given so far.
+    pub(super) fn given(&self) -> u32 {
+        self.lock().given
     }
 
     pub(super) fn into_stream(self) -> Stream {
@@ -145,6 +159,29 @@ impl Line {
             self.close = Some(Box::new(Frame::close(code, reason)));
             self.wake();
         }
+    }
+
+    /// True if the driver has given more than so many batches and they are written; otherwise the task is woken by the
+    /// next.
+    pub(super) fn has_answered(&mut self, before: u32) -> bool {
+        self.awaited = self.given == before;
+        !self.awaited && !self.is_writing()
+    }
+
+    /// How much of the present frame is written.
+    pub(super) fn progress(&self) -> usize {
+        self.current.as_ref().map_or(0, Frame::written)
+    }
+
+    /// Writes what the socket takes at once, true if that is anything. The system says that a socket takes more only once
+    /// it takes much more, which at a slow reader's may be long after it does.
+    pub(super) fn push(&mut self) -> bool {
+        let before = self.progress();
+        if let (Some(frame), Some(socket)) = (&mut self.current, self.stream.direct()) {
+            // Whatever stands against it, it is too late for that.
+            let _given_up = frame.send(socket);
+        }
+        self.progress() != before
     }
 
     /// True if something waits to be written.
