@@ -128,6 +128,9 @@ async fn upgrades_that_are_none() {
         (1, "Upgrade: h2c", 426),
         (2, "Sec-WebSocket-Version: 8", 426),
         (3, "Sec-WebSocket-Key: short", 400),
+        (3, "Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!==", 400),
+        (3, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZTEh", 400),
+        (3, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ===", 400),
         (3, "X: y", 400),
     ] {
         let mut headers = good;

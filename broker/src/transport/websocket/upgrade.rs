@@ -12,7 +12,7 @@ use super::connection::Connection;
 use crate::transport::Stream;
 use crate::transport::http::Web;
 
-/// A key is sixteen bytes in base64.
+/// How long sixteen bytes are in base64, `==` at the end.
 const KEY_SIZE: usize = 24;
 /// The only version there is.
 const VERSION: &str = "13";
@@ -83,8 +83,7 @@ pub(in crate::transport) fn grant(request: &hyper::Request<Incoming>) -> Result<
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != VERSION) {
         return Err(NoUpgrade::Version);
     }
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
-    let key = key.filter(|key| key.len() == KEY_SIZE && key.ends_with(b"=="));
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).filter(|key| is_key(key));
     let accept = derive_accept_key(key.ok_or(NoUpgrade::Key)?);
     let accept = HeaderValue::try_from(accept).expect("base64 is a header's value");
     let mut response = Response::new(Body::empty());
@@ -95,6 +94,14 @@ pub(in crate::transport) fn grant(request: &hyper::Request<Incoming>) -> Result<
         (header::SEC_WEBSOCKET_ACCEPT, accept),
     ]);
     Ok(response)
+}
+
+/// True for sixteen bytes in base64 (RFC 6455, 4.2.1). The last of its characters has bits that mean nothing, and clients
+/// that fill them.
+fn is_key(text: &[u8]) -> bool {
+    let characters = text.strip_suffix(b"==").unwrap_or_default();
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    text.len() == KEY_SIZE && characters.iter().all(is_base64) && !characters.is_empty()
 }
 
 /// True if a header is a list that has this token, in whatever case.

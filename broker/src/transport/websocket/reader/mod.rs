@@ -303,14 +303,21 @@ fn close_code(payload: &[u8]) -> Result<Option<CloseCode>, Violation> {
     let Some((code, reason)) = payload.split_first_chunk() else {
         return if payload.is_empty() { Ok(None) } else { Err(Violation::CloseFrame) };
     };
-    let code = CloseCode::from(u16::from_be_bytes(*code));
-    if !code.is_allowed() {
+    let code = u16::from_be_bytes(*code);
+    if !is_sent(code) {
         return Err(Violation::CloseFrame);
     }
+    let code = CloseCode::from(code);
     match std::str::from_utf8(reason) {
         Ok(_) => Ok(Some(code)),
         Err(_) => Err(Violation::CloseReason),
     }
+}
+
+/// True for the codes that a peer may send: those of RFC 6455, 7.4.1, those registered with IANA since, and those for
+/// libraries and for anybody. The others are reserved, or never sent.
+const fn is_sent(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
 /// Takes a mask off, which begins with the first byte (RFC 6455, 5.3). Eight bytes at a time: the build for size does

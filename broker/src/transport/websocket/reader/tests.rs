@@ -203,7 +203,16 @@ fn the_peer_may_close_with_and_without_a_code() {
     let close = |payload: &[u8]| once(&frame(C(Control::Close), true, payload)).end;
     assert_eq!(close(b""), Some(End::Closed(None)));
     assert_eq!(close(b"\x03\xe8bye"), Some(End::Closed(Some(CloseCode::Normal))));
-    assert_eq!(close(&4000_u16.to_be_bytes()), Some(End::Closed(Some(CloseCode::Library(4000)))));
+    // RFC 6455, 7.4.2, and what IANA has registered since.
+    for code in 0..=u16::MAX {
+        let allowed = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+        let expected = if allowed {
+            End::Closed(Some(CloseCode::from(code)))
+        } else {
+            End::Violated(Violation::CloseFrame)
+        };
+        assert_eq!(close(&code.to_be_bytes()), Some(expected), "{code}");
+    }
 }
 
 /// A message, where its frames are cut, and whether a ping comes before each.
