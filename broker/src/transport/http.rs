@@ -8,8 +8,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Extension, State};
+use axum::body::Body;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -24,6 +24,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
+use super::body::{self, BodyError, RETRY_AFTER};
 use super::budget::Budgets;
 use super::door::Door;
 use super::events;
@@ -220,13 +221,8 @@ fn router(web: Arc<Web>, is_unix: bool) -> Router {
     if web.offers == Offers::Metrics {
         return Router::new().route("/metrics", get(page::open)).with_state(web);
     }
-    let limit = web.limits.message_bytes;
     let router = if is_unix { Router::new().route("/metrics", get(page::judged)) } else { Router::new() };
-    router
-        .route("/webhook", post(report))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .layer(DefaultBodyLimit::max(limit))
-        .with_state(web)
+    router.route("/webhook", post(report)).route("/healthz", get(|| async { "ok\n" })).with_state(web)
 }
 
 /// cloud-init's `reporting: {type: webhook}`: one JSON event a request, without Content-Type.
@@ -234,7 +230,7 @@ async fn report(
     State(web): State<Arc<Web>>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+    body: Body,
 ) -> Response {
     if headers.contains_key(header::ORIGIN) {
         return (StatusCode::FORBIDDEN, "reports come from cloud-init, not from web pages\n").into_response();
@@ -242,11 +238,23 @@ async fn report(
     if !webhook::may_report(&peer) {
         return (StatusCode::FORBIDDEN, "reports are taken from this machine only\n").into_response();
     }
-    let body = match body {
+    let (limit, budget) = (web.limits.message_bytes, web.budgets.of(&peer.address));
+    let body = match body::read(body, limit, budget).await {
         Ok(body) => body,
-        Err(rejection) => return rejection.into_response(),
+        Err(BodyError::TooLarge) => {
+            let text = format!("the report is too large, expected at most {limit} bytes\n");
+            return (StatusCode::PAYLOAD_TOO_LARGE, text).into_response();
+        }
+        Err(BodyError::Broken) => {
+            return (StatusCode::BAD_REQUEST, "the request's body is cut\n").into_response();
+        }
+        Err(BodyError::NoRoom(no_room)) => {
+            budget.log_no_room(&peer);
+            let retry = [(header::RETRY_AFTER, RETRY_AFTER)];
+            return (StatusCode::SERVICE_UNAVAILABLE, retry, format!("{no_room}\n")).into_response();
+        }
     };
-    let event = match webhook::parse(&body) {
+    let event = match webhook::parse(body.as_slice()) {
         Ok(event) => event,
         Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     };

@@ -14,11 +14,10 @@ use axum::response::Response;
 use bytes::Bytes;
 use cloud_channel_protocol::server::{Carrier, Peer};
 use cloud_channel_protocol::{BayeuxError, ErrorCode};
-use futures_util::StreamExt;
 use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::time::timeout;
 
-use super::budget::{Budget, NoRoom};
+use super::body::{self, BodyError, RETRY_AFTER};
 use super::exchange::Exchange;
 use super::http::Web;
 use super::intake::Intake;
@@ -30,17 +29,6 @@ use crate::happening::Happening;
 /// Said when there is no driver any more.
 const ENDING: &str = "the daemon is ending";
 
-/// After how many seconds a request is to be made again that there was no room for: input that stalls is given up by
-/// then.
-const RETRY_AFTER: &str = "10";
-
-/// Why a body was not read.
-enum BodyError {
-    TooLarge,
-    Broken,
-    NoRoom(NoRoom),
-}
-
 /// Answers one POST.
 pub(super) async fn answer(
     web: &Web,
@@ -51,7 +39,8 @@ pub(super) async fn answer(
 ) -> Response {
     let limit = web.limits.batch_bytes;
     let budget = web.budgets.of(&peer.address);
-    let body = match timeout(web.limits.handshake_deadline, read(body, limit, budget)).await {
+    let body = match timeout(web.limits.handshake_deadline, body::read(Body::new(body), limit, budget)).await
+    {
         Ok(Ok(body)) => body,
         Ok(Err(BodyError::TooLarge)) => {
             let text = format!("the batch is too large, expected at most {limit} bytes");
@@ -80,27 +69,6 @@ pub(super) async fn answer(
         Ok(batch) => exchange(web, watch, peer, batch).await,
         Err(error) => refusal(StatusCode::BAD_REQUEST, ErrorCode::Malformed, &error.to_string()),
     }
-}
-
-/// Reads a body, and no more of it than is allowed and there is room for.
-async fn read(body: Incoming, limit: usize, budget: &Arc<Budget>) -> Result<Intake, BodyError> {
-    let size = body.size_hint();
-    if size.lower() > limit as u64 {
-        return Err(BodyError::TooLarge);
-    }
-    let whole =
-        size.upper().and_then(|upper| usize::try_from(upper).ok()).map_or(limit, |upper| upper.min(limit));
-    let mut chunks = Body::new(body).into_data_stream();
-    let mut read = Intake::default();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| BodyError::Broken)?;
-        if read.len() + chunk.len() > limit {
-            return Err(BodyError::TooLarge);
-        }
-        read.make_room(chunk.len(), whole, budget).map_err(BodyError::NoRoom)?;
-        read.append(&chunk);
-    }
-    Ok(read)
 }
 
 /// Asks the core, and waits for what it says. If this is dropped meanwhile, because the client has hung up, the

@@ -11,6 +11,7 @@
 //! - `registry` is where the driver finds each connection.
 
 mod ahead;
+mod body;
 pub(crate) mod budget;
 pub mod dial;
 mod door;

@@ -84,6 +84,24 @@ async fn a_request_that_finds_no_room() {
     assert_eq!(stage.exchange().await.1.len(), LARGE);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_report_that_finds_no_room() {
+    let stage = stage().await;
+    let request = post("/webhook", &[], &"x".repeat(LARGE));
+    let mut first = stage.connect().await;
+    send(&mut first, &request[..LARGE]).await;
+    sleep(Duration::from_secs(1)).await;
+    let mut second = stage.connect().await;
+    send(&mut second, &request[..LARGE / 2]).await;
+    let (head, _) = response(&mut second).await;
+    assert!(status(&head) == 503 && head.contains("retry-after: 10\r\n"), "{head}");
+    send(&mut first, &request[LARGE..]).await;
+    assert_eq!(status(&response(&mut first).await.0), 400, "it has come, and is no report");
+    let mut third = stage.connect().await;
+    send(&mut third, &request).await;
+    assert_eq!(status(&response(&mut third).await.0), 400, "there is room again");
+}
+
 /// Who stalls, in a request or a frame, holds its room no longer than its deadline.
 #[tokio::test(start_paused = true)]
 async fn room_comes_back_when_input_is_given_up() {
