@@ -37,8 +37,6 @@ pub struct Limits {
     pub pending_offers_per_connection: usize,
     /// How long a connection may live without a session or a first message. Over it: closed.
     pub handshake_deadline: Duration,
-    /// How long a peer may take to read what is written to it. Over it: the connection is closed.
-    pub write_deadline: Duration,
 }
 
 impl Default for Limits {
@@ -59,7 +57,6 @@ impl Default for Limits {
             pending_offers: 256,
             pending_offers_per_connection: 128,
             handshake_deadline: Duration::from_secs(10),
-            write_deadline: Duration::from_secs(30),
         }
     }
 }

@@ -128,9 +128,10 @@ impl Server {
     /// Writes a connect reply, with the events that it carries if the session acknowledges. The clock for the
     /// client's next one starts when it has been written.
     pub(super) fn answer_connect(&mut self, key: SessionKey, connection: ConnectionId, origin: &mut Origin) {
-        let unwritten = self.expiry() + self.config.limits.write_deadline;
+        let expires = self.expiry();
         let Some(session) = self.sessions.get_mut(key) else { return };
-        session.expires = unwritten;
+        session.expires = expires;
+        session.answering = Some(connection);
         let first = !std::mem::replace(&mut session.connected, true);
         let mut reply = Reply::success(origin);
         if first {

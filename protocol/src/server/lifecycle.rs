@@ -175,11 +175,16 @@ impl Server {
     }
 
     pub(super) fn session_due(&mut self, key: SessionKey) {
+        let expires = self.expiry();
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.armed = None;
         let due = session.deadline() <= self.now.uptime;
+        let answering = session.answering.and_then(|connection| self.connections.get(connection));
+        let is_reading = answering.is_some_and(|on| on.starts_clock && on.session == Some(key));
         match (due, session.held.is_some()) {
             (true, true) => self.answer_held(key),
+            // A peer that reads slowly has not gone; one that has stopped is closed by the shell.
+            (true, false) if is_reading => session.expires = expires,
             (true, false) => self.end_session(key, EndReason::Expired),
             (false, _) => {}
         }

@@ -49,6 +49,8 @@ pub(super) struct Session {
     pub(super) held: Option<HeldConnect>,
     /// When it ends unless heard of; counts only while no connect is held.
     pub(super) expires: Duration,
+    /// Where the last connect's reply went. Its time does not run before that is written.
+    pub(super) answering: Option<ConnectionId>,
     /// The ack extension's state, if the client asked for it.
     pub(super) ack: Option<Box<AckState>>,
     /// The earliest deadline for it in `Timers`.
@@ -77,6 +79,7 @@ impl Session {
             queue: SessionQueue::default(),
             held: None,
             expires,
+            answering: None,
             ack: ack.then(Box::default),
             armed: None,
             stirred: false,

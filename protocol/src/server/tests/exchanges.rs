@@ -138,11 +138,20 @@ fn the_clock_starts_when_the_response_is_written() {
     driver.stall(4);
     driver.request(4, &connect(&client));
     driver.publish("/a", 1);
-    driver.advance(25.0);
+    // However slowly it is read.
+    driver.advance(125.0);
     driver.write_one(4);
     driver.cut(4);
     driver.advance(9.9);
     assert_success(&driver.poll(5, &subscribe(&client, &json!("/b")))[0]);
+    // Or when it is known that it never will be.
+    driver.stall(6);
+    driver.request(6, &connect(&client));
+    driver.publish("/a", 2);
+    driver.advance(125.0);
+    driver.cut(6);
+    driver.advance(10.1);
+    assert_eq!(error(&driver.poll(7, &connect(&client))[0]), "402::Unknown client");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::{CloseReason, EndReason};
-use super::{Driver, NOTHING, assert_success, channels, connect, data, error, publish};
+use super::{Driver, NOTHING, assert_success, channels, connect, data, error, publish, subscribe};
 
 fn connect_with(client: &str, id: &str, timeout: &Value) -> Value {
     let mut message = connect(client);
@@ -201,4 +201,19 @@ fn an_idle_server_has_no_deadline_but_those_of_held_connects() {
     driver.advance(11.0);
     let left = driver.server.next_timeout().unwrap() - driver.now;
     assert!((18.9..=19.1).contains(&left.as_secs_f64()), "{left:?}");
+}
+
+#[test]
+fn who_reads_slowly_keeps_its_session() {
+    let mut driver = Driver::new();
+    let client = driver.ready(1, &json!({}), &json!("/a"));
+    driver.stall(1);
+    driver.publish("/a", 1);
+    driver.send(1, &connect(&client));
+    driver.advance(125.0);
+    driver.publish("/a", 2);
+    driver.unstall(1);
+    assert_eq!(data(&driver.take(1)), [1, 2]);
+    driver.advance(9.9);
+    assert_success(&driver.ask_one(1, &subscribe(&client, &json!("/b"))));
 }
