@@ -163,7 +163,12 @@ async fn run_in_runtime(
         listening,
         watchdog: Watchdog::from_environment(),
     });
-    driver.run(happenings).await;
+    // As a task among the others: the runtime asks the system for news before each turn of the future it was begun with,
+    // which would be one more call for each message that comes alone.
+    if let Err(fault) = tokio::spawn(driver.run(happenings)).await {
+        // Nobody cancels it.
+        std::panic::resume_unwind(fault.into_panic());
+    }
     clerk.close();
     clerk_thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     tracing::info!("stopped");
