@@ -1,7 +1,7 @@
 //! Replays to clients of other makes, by a small replay extension for each: what was before, a number that is gone, and a
 //! new session that goes on where the former was.
 
-use cloud_channel_tests::clients::{Client, Kind, Make, Transport};
+use cloud_channel_tests::clients::{Client, Kind};
 use cloud_channel_tests::guest::{Guest, Launch, SOCKET};
 use cloud_channel_tests::message::seq;
 use cloud_channel_tests::relay::Relay;
@@ -14,22 +14,13 @@ use crate::replay::{CONFIG, EVERYTHING, publish, with_past};
 macro_rules! for_each_replaying_client {
     ($($scenario:ident),+ $(,)?) => {$(
         mod $scenario {
-            use super::{Kind, Make, Transport};
+            use cloud_channel_tests::clients::{Kind, Make, Transport};
 
-            for_each_replaying_client! { @ $scenario
+            $crate::clients::for_each_client! { @ $scenario
                 cometd_over_websocket: CometD WebSocket,
                 cometd_over_long_polling: CometD LongPolling,
                 aiocometd_over_websocket: Aiocometd WebSocket,
                 aiocometd_over_long_polling: Aiocometd LongPolling,
-            }
-        }
-    )+};
-    (@ $scenario:ident $($name:ident: $make:ident $transport:ident,)+) => {$(
-        #[tokio::test]
-        async fn $name() {
-            let kind = Kind { make: Make::$make, transport: Transport::$transport };
-            if kind.is_installed() {
-                super::$scenario(kind).await;
             }
         }
     )+};

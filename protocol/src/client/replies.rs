@@ -3,6 +3,8 @@
 //! A message on a meta channel is a reply; so is any other that has `successful`. What is left is an event if it has
 //! `data`. An event may carry an id that its publisher chose, hence a matching id alone makes no reply.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -55,10 +57,10 @@ impl Incoming {
     /// Sorts a message.
     pub(super) fn sort(fields: &Fields<'_>) -> Result<Self, BayeuxError> {
         let channel = fields.channel.ok_or_else(|| BayeuxError::missing("channel"))?;
-        let Ok(channel) = serde_json::from_str::<String>(channel.get()) else {
+        let Some(name) = channel.text() else {
             return Err(BayeuxError::wrong("channel", "expected a string", channel.get()));
         };
-        let to = match channel.as_str() {
+        let to = match &*name {
             "/meta/handshake" => ReplyTo::Handshake {
                 client: client_id(fields),
                 ack: handshake_ack(fields),
@@ -110,7 +112,7 @@ fn id(fields: &Fields<'_>) -> Option<MessageId> {
 }
 
 fn client_id(fields: &Fields<'_>) -> Option<ForeignClientId> {
-    ForeignClientId::parse(serde_json::from_str(fields.client_id?.get()).ok()?)
+    ForeignClientId::parse(fields.client_id?.text()?.into_owned())
 }
 
 fn connect_batch(fields: &Fields<'_>) -> Option<u64> {
@@ -148,8 +150,7 @@ fn handshake_ack(fields: &Fields<'_>) -> Option<HandshakeAck> {
 
 /// A server's text goes to logs and terminals: short, and on one line.
 fn error_text(fields: &Fields<'_>) -> String {
-    let text = fields.error.and_then(|error| serde_json::from_str::<String>(error.get()).ok());
-    let text = text.unwrap_or_else(|| "no reason given".to_owned());
+    let text = fields.error.and_then(Json::text).unwrap_or(Cow::Borrowed("no reason given"));
     text.chars().take(MAX_ERROR).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

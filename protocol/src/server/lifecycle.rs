@@ -225,9 +225,8 @@ impl Server {
 
     /// One reply less to wait for.
     pub(super) fn owes_less(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(id) {
+        if let Some(connection) = self.connections.touch(id) {
             connection.owed = connection.owed.saturating_sub(1);
-            self.connections.mark_dirty(id);
         }
     }
 

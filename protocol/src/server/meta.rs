@@ -41,8 +41,8 @@ impl Server {
     /// Everything that can stand against a session.
     fn admit(&self, connection: ConnectionId, fields: &Fields<'_>) -> Result<Principal, BayeuxError> {
         let version = fields.version.ok_or_else(|| BayeuxError::missing("version"))?;
-        let text: String = serde_json::from_str(version.get())
-            .map_err(|_| BayeuxError::wrong("version", "expected the string 1.0", version.get()))?;
+        let wrong = || BayeuxError::wrong("version", "expected the string 1.0", version.get());
+        let text = version.text().ok_or_else(wrong)?;
         if text.split('.').next() != Some("1") {
             return Err(BayeuxError::new(ErrorCode::Malformed, "version", "expected 1.0"));
         }

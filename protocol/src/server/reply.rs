@@ -11,7 +11,7 @@ use crate::error::{BayeuxError, ErrorCode};
 use crate::ids::{ConnectionId, MessageId};
 use crate::limits::Limits;
 use crate::time::Now;
-use crate::wire::{Envelope, Json};
+use crate::wire::{self, Envelope, Json};
 
 /// The channel of a reply to something that named none: what came was no message, or had no channel.
 pub(super) const NO_CHANNEL: &str = "/meta/unsuccessful";
@@ -134,8 +134,7 @@ impl<'a> Members<'a> {
     }
 
     fn text(&mut self, name: &str, text: &str) {
-        let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
-        if text.bytes().all(plain) {
+        if wire::is_plain(text) {
             self.name(name);
             self.json.push('"');
             self.json.push_str(text);

@@ -27,7 +27,7 @@ impl<'a> Json<'a> {
     /// What a string says; none if it is something else, or no Unicode.
     pub(crate) fn text(self) -> Option<Cow<'a, str>> {
         let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        if plain(inner.as_bytes()) == inner.len() {
+        if is_plain(inner) {
             Some(Cow::Borrowed(inner))
         } else {
             serde_json::from_str(self.0).ok().map(Cow::Owned)
@@ -328,6 +328,11 @@ impl<'a> Scanner<'a> {
         self.at += word.ok_or_else(|| self.expected("a value"))?.len();
         Ok(())
     }
+}
+
+/// True for a text that stands in a JSON string as it is.
+pub(crate) fn is_plain(text: &str) -> bool {
+    plain(text.as_bytes()) == text.len()
 }
 
 /// How many bytes come before the first that is special in a string: a quote, a backslash, or a control character,

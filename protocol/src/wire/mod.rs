@@ -4,8 +4,8 @@ mod json;
 
 use serde_json::value::RawValue;
 
-pub(crate) use json::Json;
 use json::{Fault, Scanner};
+pub(crate) use json::{Json, is_plain};
 
 use crate::error::{BayeuxError, ErrorCode};
 use crate::limits::Limits;
