@@ -12,6 +12,7 @@
 //! This file is the loop and the dispatch; `offers` decides about publishes, `events` sends ours out, `pushes`
 //! runs accepted pushes in order, `replays` reads what was before, `link` minds the dialled side, `status` tells how things are.
 
+mod alarm;
 mod allowance;
 mod events;
 mod link;
@@ -24,6 +25,7 @@ pub(crate) mod status;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alarm::Alarm;
 use cloud_channel_handlers::System;
 use cloud_channel_protocol::server::extensions::Extension;
 use cloud_channel_protocol::server::{
@@ -127,20 +129,17 @@ impl Driver {
 
     /// Runs until it has been told to stop and everything under way is done.
     pub(crate) async fn run(mut self, mut happenings: Happenings) {
+        let mut alarm = Alarm::default();
         loop {
-            let deadline = self.next_deadline();
-            let due = async {
-                match deadline {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
+            alarm.set(self.next_deadline());
             let first = tokio::select! {
+                // What is due is looked at in every turn.
+                biased;
                 happening = happenings.next() => match happening {
                     Some(happening) => Some(happening),
                     None => return,
                 },
-                () = due => None,
+                () = alarm.rings() => None,
             };
             self.now = self.parts.clock.now();
             if let Some(happening) = first {

@@ -10,6 +10,7 @@ use super::outgoing::Outgoing;
 use super::policy::{Family, Peer};
 use super::queue::SessionQueue;
 use super::session::SessionKey;
+use crate::channel::ChannelName;
 use crate::ids::ConnectionId;
 use crate::limits::Limits;
 use crate::number_map::NumberMap;
@@ -18,6 +19,8 @@ pub(super) struct Connection {
     pub(super) peer: Peer,
     pub(super) carrier: Carrier,
     pub(super) session: Option<SessionKey>,
+    /// Where it last published: most go on there, and what has been read once need not be read again.
+    pub(super) last_channel: Option<ChannelName>,
     /// False while the shell is writing what it was given last.
     pub(super) writable: bool,
     pub(super) outgoing: Outgoing,
@@ -48,6 +51,7 @@ impl Connection {
             peer,
             carrier,
             session: None,
+            last_channel: None,
             writable: true,
             outgoing: Outgoing::default(),
             parting: None,
@@ -129,6 +133,15 @@ impl Connections {
             unbound.insert(id);
         } else {
             unbound.remove(&id);
+        }
+    }
+
+    /// It publishes on this channel.
+    pub(super) fn published(&mut self, id: ConnectionId, channel: &ChannelName) {
+        if let Some(connection) = self.all.get_mut(&id)
+            && connection.last_channel.as_ref() != Some(channel)
+        {
+            connection.last_channel = Some(channel.clone());
         }
     }
 

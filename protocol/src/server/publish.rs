@@ -32,6 +32,7 @@ impl Server {
         origin: &mut Origin,
     ) -> Result<(), BayeuxError> {
         let sender = self.sender(connection, session)?;
+        self.connections.published(connection, &channel);
         let data = fields.data.ok_or_else(|| BayeuxError::missing("data"))?;
         if !self.policy.may_publish(&sender.principal, &channel) {
             return Err(BayeuxError::forbidden(channel.as_str(), "Publishing here is not allowed"));

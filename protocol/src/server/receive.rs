@@ -65,7 +65,8 @@ impl Server {
     }
 
     fn message(&mut self, connection: ConnectionId, fields: &Fields<'_>, alone: bool) {
-        let (mut origin, channel) = read_envelope(fields);
+        let last = self.connections.get(connection).and_then(|stream| stream.last_channel.as_ref());
+        let (mut origin, channel) = read_envelope(fields, last);
         let outcome = channel
             .map_err(Refusal::from)
             .and_then(|channel| self.dispatch(connection, channel, fields, &mut origin, alone));
@@ -133,9 +134,9 @@ impl Server {
     /// Which session a message speaks for; ties the connection to it if it is free.
     fn resolve(&mut self, connection: ConnectionId, fields: &Fields<'_>) -> Result<SessionKey, BayeuxError> {
         let raw = wire::given(fields.client_id).ok_or_else(BayeuxError::unknown_client)?;
-        let text =
-            raw.text().ok_or_else(|| BayeuxError::wrong("clientId", "expected a string", raw.get()))?;
-        let client = ClientId::parse(&text).ok_or_else(BayeuxError::unknown_client)?;
+        let client = raw
+            .parse(|text| ClientId::parse(text).ok_or_else(BayeuxError::unknown_client))
+            .unwrap_or_else(|| Err(BayeuxError::wrong("clientId", "expected a string", raw.get())))?;
         let stream = self.connections.get(connection).ok_or_else(BayeuxError::unknown_client)?;
         let (bound, carrier) = (stream.session, stream.carrier);
         let key = bound.or_else(|| self.sessions.find(client)).ok_or_else(BayeuxError::unknown_client)?;
@@ -174,8 +175,12 @@ fn is_handshake(message: &Message<'_>) -> bool {
     channel.is_some_and(|channel| channel.says(HANDSHAKE))
 }
 
-/// Checks the fields that every message may have, and reads its channel. The origin has as much as can be read.
-fn read_envelope(fields: &Fields<'_>) -> (Origin, Result<ChannelName, BayeuxError>) {
+/// Checks the fields that every message may have, and reads its channel, which may be the same as the last. The origin has
+/// as much as can be read.
+fn read_envelope(
+    fields: &Fields<'_>,
+    last: Option<&ChannelName>,
+) -> (Origin, Result<ChannelName, BayeuxError>) {
     let mut origin = Origin::default();
     let mut fault = None;
     if let Some(raw) = wire::given(fields.id) {
@@ -187,7 +192,7 @@ fn read_envelope(fields: &Fields<'_>) -> (Origin, Result<ChannelName, BayeuxErro
     if let Some(ext) = wire::given_raw(fields.ext).filter(|ext| !ext.get().starts_with('{')) {
         fault = fault.or_else(|| Some(BayeuxError::wrong("ext", "expected an object", ext.get())));
     }
-    let channel = read_channel(fields.channel);
+    let channel = read_channel(fields.channel, last);
     origin.channel = match &channel {
         Ok(name) => name.shared(),
         Err(_) => Origin::of(&fields.envelope()).channel,
@@ -195,8 +200,12 @@ fn read_envelope(fields: &Fields<'_>) -> (Origin, Result<ChannelName, BayeuxErro
     (origin, fault.map_or(channel, Err))
 }
 
-fn read_channel(raw: Option<Json<'_>>) -> Result<ChannelName, BayeuxError> {
+fn read_channel(raw: Option<Json<'_>>, last: Option<&ChannelName>) -> Result<ChannelName, BayeuxError> {
     let raw = raw.ok_or_else(|| BayeuxError::missing("channel"))?;
-    let text = raw.text().ok_or_else(|| BayeuxError::wrong("channel", "expected a string", raw.get()))?;
-    ChannelName::parse(&text).map_err(|error| BayeuxError::invalid_channel(&error))
+    let parsed = raw.parse(|text| match last.filter(|last| last.as_str() == text) {
+        Some(last) => Ok(last.clone()),
+        None => ChannelName::parse(text),
+    });
+    let parsed = parsed.ok_or_else(|| BayeuxError::wrong("channel", "expected a string", raw.get()))?;
+    parsed.map_err(|error| BayeuxError::invalid_channel(&error))
 }

@@ -118,13 +118,13 @@ impl<'a> Reply<'a> {
 struct Members<'a> {
     json: &'a mut String,
     /// What comes before the next member.
-    before: char,
+    before: &'static str,
 }
 
 impl<'a> Members<'a> {
     /// One with a member at least.
     const fn new(json: &'a mut String) -> Self {
-        Self { json, before: '{' }
+        Self { json, before: "{\"" }
     }
 
     /// A member whose value is JSON already. Its name needs no escapes.
@@ -145,8 +145,7 @@ impl<'a> Members<'a> {
     }
 
     fn name(&mut self, name: &str) {
-        self.json.push(std::mem::replace(&mut self.before, ','));
-        self.json.push('"');
+        self.json.push_str(std::mem::replace(&mut self.before, ",\""));
         self.json.push_str(name);
         self.json.push_str("\":");
     }

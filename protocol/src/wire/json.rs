@@ -34,10 +34,24 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// What a string says, as what `parse` makes of it; none as with [`Self::text`]. It must be of a kind that is never
+    /// escaped but for show: then its text is looked at once.
+    pub(crate) fn parse<T, E>(self, parse: impl Fn(&str) -> Result<T, E>) -> Option<Result<T, E>> {
+        if let Ok(value) = parse(self.0.strip_prefix('"')?.strip_suffix('"')?) {
+            return Some(Ok(value));
+        }
+        self.text().map(|text| parse(&text))
+    }
+
     /// True for a string that says this.
     pub(crate) fn says(self, text: &str) -> bool {
-        // Escapes make what is written longer, never shorter.
-        self.0.len() >= text.len() + 2 && self.text().is_some_and(|said| said == text)
+        let Some(inner) = self.0.strip_prefix('"') else { return false };
+        let differs = inner.bytes().zip(text.bytes()).find(|(ours, theirs)| ours != theirs);
+        match differs {
+            Some((b'\\', _)) => self.text().is_some_and(|said| said == text),
+            Some(_) => false,
+            None => inner.len() == text.len() + 1,
+        }
     }
 
     /// The same text for readers of `serde_json`.
@@ -335,33 +349,42 @@ pub(crate) fn is_plain(text: &str) -> bool {
     plain(text.as_bytes()) == text.len()
 }
 
-/// How many bytes come before the first that is special in a string: a quote, a backslash, or a control character,
-/// which may not be there. Eight are looked at at once.
-fn plain(bytes: &[u8]) -> usize {
-    let (words, rest) = bytes.as_chunks();
-    for (at, word) in words.iter().enumerate() {
-        let special = special_bytes(u64::from_le_bytes(*word));
-        if special != 0 {
-            return at * 8 + special.trailing_zeros() as usize / 8;
-        }
-    }
-    let is_special = |byte: &u8| matches!(byte, ..b' ' | b'"' | b'\\');
-    words.len() * 8 + rest.iter().position(is_special).unwrap_or(rest.len())
+/// True for a byte that ends the plain part of a string: a quote, a backslash, or a control character, which may not be
+/// there.
+const fn is_special(byte: u8) -> bool {
+    SPECIAL_BYTES[byte as usize]
 }
 
-/// The upper bit of each of eight bytes that is special.
-const fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    const UPPER: u64 = ONES << 7;
-    /// The upper bit of each byte whose others are no less than this: with it set nothing is borrowed from the next.
-    const fn at_least(word: u64, least: u8) -> u64 {
-        (word | UPPER) - ONES * least as u64
+const SPECIAL_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < b' ' {
+        table[byte as usize] = true;
+        byte += 1;
     }
-    let no_control = at_least(word, b' ');
-    let no_quote = at_least(word ^ (ONES * b'"' as u64), 1);
-    let no_backslash = at_least(word ^ (ONES * b'\\' as u64), 1);
-    // Beyond ASCII there is nothing special.
-    !(no_control & no_quote & no_backslash | word) & UPPER
+    table[b'"' as usize] = true;
+    table[b'\\' as usize] = true;
+    table
+};
+
+/// How many bytes come before the first that is special. Names and ids end soon, payloads go on for long.
+fn plain(bytes: &[u8]) -> usize {
+    const SHORT: usize = 16;
+    let until_special = |bytes: &[u8]| bytes.iter().position(|byte| is_special(*byte)).unwrap_or(bytes.len());
+    let begin = until_special(&bytes[..bytes.len().min(SHORT)]);
+    if begin < SHORT {
+        return begin;
+    }
+    let (blocks, _) = bytes[begin..].as_chunks();
+    let at =
+        begin + blocks.iter().take_while(|block| !has_special(block)).map(|block| block.len()).sum::<usize>();
+    at + until_special(&bytes[at..])
+}
+
+/// Without a way out before the end, so that the compiler may look at all bytes at once.
+fn has_special(block: &[u8; 32]) -> bool {
+    let special = |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    block.iter().fold(0, |has, byte| has | special(*byte)) != 0
 }
 
 #[cfg(test)]
