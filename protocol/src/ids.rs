@@ -90,15 +90,12 @@ impl ClientId {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digits: &[u8; 32] = text.as_bytes().try_into().ok()?;
-        // Every message has one: without a way out before the end the compiler may look at all digits at once.
-        let is_digit = |byte: u8| u8::from(byte.is_ascii_digit()) | u8::from(matches!(byte, b'a'..=b'f'));
-        let valid = digits.iter().fold(1, |valid, byte| valid & is_digit(*byte));
-        let values = digits.map(|byte| (byte & 0xf) + (byte >> 6) * 9);
-        let mut bytes = [0; 16];
-        for (byte, pair) in bytes.iter_mut().zip(values.as_chunks::<2>().0) {
-            *byte = pair[0] << 4 | pair[1];
-        }
-        (valid == 1).then(|| Self(u128::from_be_bytes(bytes)))
+        digits
+            .as_chunks()
+            .0
+            .iter()
+            .try_fold(0, |id, eight| Some(id << 32 | u128::from(number(*eight)?)))
+            .map(Self)
     }
 
     /// The whole id, for the wire.
@@ -106,6 +103,25 @@ impl ClientId {
     pub fn reveal(&self) -> String {
         format!("{:032x}", self.0)
     }
+}
+
+/// The number that eight hexadecimal digits in lower case write. Every message names its session, so they are looked at
+/// together: each byte of a word is one digit.
+const fn number(digits: [u8; 8]) -> Option<u32> {
+    const ONES: u64 = u64::MAX / 255;
+    let text = u64::from_be_bytes(digits);
+    let values = (text & (ONES * 0x0f)) + (text >> 6 & ONES) * 9;
+    let letters = (values + ONES * 6) >> 4 & ONES;
+    // No other bytes come out of it as they went in, but for those of larger values.
+    let written = values + ONES * b'0' as u64 + letters * (b'a' - b'0' - 10) as u64;
+    if values & (ONES * 0xf0) != 0 || written != text {
+        return None;
+    }
+    let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half is a copy")]
+    let all = (fours | fours >> 16) as u32;
+    Some(all)
 }
 
 impl fmt::Display for ClientId {
@@ -222,6 +238,17 @@ mod tests {
         let small = ClientId::from_random(10);
         assert_eq!(ClientId::parse(&small.reveal()), Some(small));
         assert_eq!(ClientId::parse("D92F88B5487D473B880A96CE4454E012"), None);
+        for byte in 0..=127_u8 {
+            let digit = char::from(byte);
+            let value = digit.to_digit(16).filter(|_| !digit.is_ascii_uppercase());
+            for at in 0..8 {
+                let mut digits = *b"01234567";
+                digits[at] = byte;
+                let digits = std::str::from_utf8(&digits).unwrap();
+                let expected = value.map(|_| u32::from_str_radix(digits, 16).unwrap());
+                assert_eq!(number(digits.as_bytes().try_into().unwrap()), expected, "{digits}");
+            }
+        }
         assert_eq!(ClientId::parse("d92f88b5-487d-473b-880a-96ce4454e012"), None);
     }
 

@@ -16,7 +16,7 @@ impl Alarm {
         match (at, &mut self.0) {
             (None, alarm) => *alarm = None,
             (Some(at), Some(sleep)) if sleep.is_elapsed() || at < sleep.deadline() => {
-                sleep.as_mut().reset(at)
+                sleep.as_mut().reset(at);
             }
             (Some(_), Some(_)) => {}
             (Some(at), alarm) => *alarm = Some(Box::pin(tokio::time::sleep_until(at))),

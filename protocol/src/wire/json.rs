@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
+use wide::u8x16;
 
 use crate::error::{BayeuxError, ErrorCode};
 
@@ -349,42 +350,31 @@ pub(crate) fn is_plain(text: &str) -> bool {
     plain(text.as_bytes()) == text.len()
 }
 
-/// True for a byte that ends the plain part of a string: a quote, a backslash, or a control character, which may not be
-/// there.
-const fn is_special(byte: u8) -> bool {
-    SPECIAL_BYTES[byte as usize]
-}
-
-const SPECIAL_BYTES: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < b' ' {
-        table[byte as usize] = true;
-        byte += 1;
-    }
-    table[b'"' as usize] = true;
-    table[b'\\' as usize] = true;
-    table
-};
-
-/// How many bytes come before the first that is special. Names and ids end soon, payloads go on for long.
+/// How many bytes come before the first that is special in a string: a quote, a backslash, or a control character,
+/// which may not be there.
 fn plain(bytes: &[u8]) -> usize {
-    const SHORT: usize = 16;
-    let until_special = |bytes: &[u8]| bytes.iter().position(|byte| is_special(*byte)).unwrap_or(bytes.len());
-    let begin = until_special(&bytes[..bytes.len().min(SHORT)]);
-    if begin < SHORT {
-        return begin;
+    let (blocks, rest) = bytes.as_chunks();
+    for (at, block) in blocks.iter().enumerate() {
+        let special = special_bytes(*block);
+        if special != 0 {
+            return at * BLOCK + special.trailing_zeros() as usize;
+        }
     }
-    let (blocks, _) = bytes[begin..].as_chunks();
-    let at =
-        begin + blocks.iter().take_while(|block| !has_special(block)).map(|block| block.len()).sum::<usize>();
-    at + until_special(&bytes[at..])
+    let mut last = [0; BLOCK];
+    last[..rest.len()].copy_from_slice(rest);
+    // What fills it up is a control character.
+    bytes.len() - rest.len() + special_bytes(last).trailing_zeros() as usize
 }
 
-/// Without a way out before the end, so that the compiler may look at all bytes at once.
-fn has_special(block: &[u8; 32]) -> bool {
-    let special = |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
-    block.iter().fold(0, |has, byte| has | special(*byte)) != 0
+/// Bytes that are looked at together.
+const BLOCK: usize = 16;
+
+/// A bit for each byte that is special, the lowest for the first.
+fn special_bytes(block: [u8; BLOCK]) -> u32 {
+    let block = u8x16::new(block);
+    let is_control = block.min(u8x16::splat(0x1f)).simd_eq(block);
+    let special = is_control | block.simd_eq(u8x16::splat(b'"')) | block.simd_eq(u8x16::splat(b'\\'));
+    special.to_bitmask()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 
 use bytes::Bytes;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
@@ -12,6 +12,9 @@ use super::reader::MAX_CONTROL;
 
 /// Longest header of a frame that is not masked (RFC 6455, 5.2).
 const MAX_HEADER: usize = 10;
+
+/// Frames that are copied to be written: most replies, and many an event.
+const SMALL: usize = 512;
 
 /// What a frame is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +91,17 @@ impl Frame {
     /// Writes what the socket takes at once, and does not wait.
     pub(super) fn send(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let sent = sendmsg(socket, &self.rest(), &mut SendAncillaryBuffer::default(), flags)?;
+        let [header, payload] = self.rest();
+        let size = header.len() + payload.len();
+        let sent = if size <= SMALL {
+            // One piece is less work for the system than a list of two.
+            let mut together = [0; SMALL];
+            together[..header.len()].copy_from_slice(&header);
+            together[header.len()..size].copy_from_slice(&payload);
+            send(socket, &together[..size], flags)?
+        } else {
+            sendmsg(socket, &[header, payload], &mut SendAncillaryBuffer::default(), flags)?
+        };
         self.advance(sent);
         Ok(())
     }
