@@ -6,8 +6,8 @@
 //! ```
 //!
 //! The typed config knows no renderer. A renderer is one file, or folder: it says what cloud-init left in its
-//! format, what else defines a device, and what the files are. How files come into effect is `activation`,
-//! since both of today's renderers are systemd-networkd in the end.
+//! format, what else defines a device, and what the files are. How files come into effect is `activation`, where each
+//! network stack has a file: two renderers may end in the same stack.
 
 mod activation;
 mod address;

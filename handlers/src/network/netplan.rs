@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::activation::{self, Activator};
 use super::address::MacAddress;
 use super::device::{Device, Section};
 use super::link::unreadable;
@@ -116,10 +117,16 @@ impl Renderer for Netplan {
         device.as_ethernet().is_some_and(|card| card.set_name.is_some())
     }
 
-    fn check_command(&self, system: &dyn System) -> Option<Invocation> {
+    fn activator(&self, system: &dyn System) -> Box<dyn Activator> {
         let program = ["/usr/sbin/netplan", "/sbin/netplan", "/usr/bin/netplan"];
-        let program = program.into_iter().find(|program| system.has_program(program))?;
-        Some(Invocation { program, args: vec!["generate".to_owned()], stdin: None, deadline: DEADLINE })
+        let program = program.into_iter().find(|program| system.has_program(program));
+        let generate = program.map(|program| Invocation {
+            program,
+            args: vec!["generate".to_owned()],
+            stdin: None,
+            deadline: DEADLINE,
+        });
+        Box::new(activation::Networkd { generate })
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::activation::Activation;
+use super::activation::{Activation, Scene};
 use super::base::{Base, Memory, digest};
 use super::config::{NetworkConfig, unwrap_envelope};
 use super::device::Section;
@@ -170,15 +170,24 @@ fn add_steps(
     expected.extend(
         files.iter().filter(|change| change.after.is_none()).map(|change| (change.path.clone(), None)),
     );
-    plan.steps.extend(files.into_iter().map(Step::File));
     let mut expectation = Expectation { files: expected, links: Vec::new() };
+    let mut activation = Activation::default();
     if !system.is_sandbox() {
-        let activation =
-            Activation::plan(&change.affected, &change.old, &change.desired.config, renderer, system)?;
-        plan.steps.extend(activation.steps);
-        plan.warnings.extend(activation.warnings);
-        expectation.links = activation.links;
+        let scene = Scene {
+            old: &change.old,
+            new: &change.desired.config,
+            affected: &change.affected,
+            links: Links::look(system)?,
+            renderer,
+            system,
+        };
+        activation = renderer.activator(system).plan(&scene)?;
     }
+    plan.steps.extend(activation.before);
+    plan.steps.extend(files.into_iter().map(Step::File));
+    plan.steps.extend(activation.steps);
+    plan.warnings.extend(activation.warnings);
+    expectation.links = activation.links;
     plan.steps.push(Step::Verify(Verification::Network(expectation)));
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::activation::Activator;
 use super::config::NetworkConfig;
 use super::device::Device;
 use super::link::unreadable;
@@ -11,7 +12,7 @@ use super::name::DeviceId;
 use super::netplan::Netplan;
 use super::networkd::Networkd;
 use super::yaml;
-use crate::{FileState, Invocation, Refusal, System};
+use crate::{FileState, Refusal, System};
 
 /// What is wanted, in both forms: the document as it was pushed, and its meaning.
 #[derive(Debug)]
@@ -63,8 +64,8 @@ pub(super) trait Renderer {
     /// True if what is rendered finds this card only once it has its `set-name`.
     fn needs_name(&self, device: &Device) -> bool;
 
-    /// The command, if there is one, that checks written files before anything acts on them.
-    fn check_command(&self, system: &dyn System) -> Option<Invocation>;
+    /// What makes the machine act on what is rendered.
+    fn activator(&self, system: &dyn System) -> Box<dyn Activator>;
 }
 
 /// Why a renderer was chosen: for the refusal of one that cannot be served.

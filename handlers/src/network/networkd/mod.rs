@@ -9,13 +9,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::activation::{self, Activator};
 use super::address::MacAddress;
 use super::device::Device;
 use super::link::{text, unreadable};
 use super::name::{DeviceId, Pattern};
 use super::renderer::{Desired, Origin, RenderedFile, Renderer};
 use super::yaml;
-use crate::{FileState, Invocation, Refusal, System};
+use crate::{FileState, Refusal, System};
 
 const FOLDER: &str = "/etc/systemd/network";
 
@@ -121,8 +122,8 @@ impl Renderer for Networkd {
         device.identity().is_none()
     }
 
-    fn check_command(&self, _system: &dyn System) -> Option<Invocation> {
-        None
+    fn activator(&self, _system: &dyn System) -> Box<dyn Activator> {
+        Box::new(activation::Networkd { generate: None })
     }
 }
 

@@ -1,0 +1,157 @@
+//! The commands that make the machine act on written files, on the links that the change affects and no
+//! others.
+//!
+//! ```text
+//! before ─▶ files ─▶ steps ─▶ verify
+//! ```
+//!
+//! A network stack has a file here that orders its own commands; what all of them need is in this one: which link a
+//! device stands for, its name, and what is looked for afterwards. Each command's undo is right once the old files are
+//! back; for most it is the same command again.
+
+mod networkd;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+pub(super) use networkd::Networkd;
+
+use super::config::NetworkConfig;
+use super::device::Device;
+use super::expectation::ExpectedLink;
+use super::link::{Link, Links};
+use super::name::DeviceId;
+use super::rename;
+use super::renderer::Renderer;
+use crate::{Invocation, Refusal, Step, System};
+
+/// How long one command may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What it takes to bring a change up.
+#[derive(Debug, Default)]
+pub(super) struct Activation {
+    /// Commands for which the files must still be as they were.
+    pub(super) before: Vec<Step>,
+    /// Commands, in order, once the files are in place.
+    pub(super) steps: Vec<Step>,
+    /// What to look for afterwards.
+    pub(super) links: Vec<ExpectedLink>,
+    /// What has to wait for the next boot, and why.
+    pub(super) warnings: Vec<String>,
+}
+
+/// What is planned for: the config before and after, and the machine.
+pub(super) struct Scene<'a> {
+    pub(super) old: &'a NetworkConfig,
+    pub(super) new: &'a NetworkConfig,
+    /// Devices whose links have to be looked at again.
+    pub(super) affected: &'a BTreeSet<DeviceId>,
+    pub(super) links: Links,
+    pub(super) renderer: &'a dyn Renderer,
+    pub(super) system: &'a dyn System,
+}
+
+/// Makes a network stack act on its files.
+pub(super) trait Activator {
+    /// Plans the commands for the affected devices.
+    fn plan(&self, scene: &Scene<'_>) -> Result<Activation, Refusal>;
+}
+
+/// Links by the names they have now, with those they will have.
+type Names = BTreeMap<String, String>;
+
+impl Activation {
+    /// Plans one device that is wanted; gives back its links.
+    fn add_device(&mut self, id: &DeviceId, device: &Device, scene: &Scene<'_>) -> Result<Names, Refusal> {
+        if device.as_ethernet().is_some() {
+            return self.add_card(id, device, scene);
+        }
+        let before = scene.old.device(id);
+        let present = scene.links.of(id, device, scene.new);
+        if !present.is_empty() && before.is_some_and(|before| !device.is_made_like(before)) {
+            self.warnings.push(format!(
+                "`{id}` gets its parameters at the next boot: it is there already, and they are for a new one"
+            ));
+        }
+        if !scene.links.is_late(id, scene.new) {
+            self.links.push(expected(id.as_str(), id, scene.new));
+        }
+        Ok(present.into_iter().map(same_name).collect())
+    }
+
+    fn add_card(&mut self, id: &DeviceId, device: &Device, scene: &Scene<'_>) -> Result<Names, Refusal> {
+        let present = scene.links.of(id, device, scene.new);
+        let Some(name) = device.link_name.as_ref() else {
+            return Ok(present.into_iter().map(same_name).collect());
+        };
+        let link = match present.as_slice() {
+            [] => return Ok(Names::new()),
+            [link] => *link,
+            many => return Err(many_links(id, many)),
+        };
+        let mut to = name.as_str();
+        if link.name == to {
+            let mtu = device.settings.mtu.filter(|mtu| link.mtu != Some(*mtu));
+            if mtu.is_some() || !link.up {
+                self.steps.push(rename::keep_step(link, scene.system)?);
+            }
+        } else {
+            let was_configured = is_configured(link, scene);
+            match rename::obstacle(link, name, was_configured, &scene.links, scene.system) {
+                None => self.steps.push(rename::step(link, to, scene.system)?),
+                Some(why) if scene.renderer.needs_name(device) => return Err(rename::refuse(id, link, &why)),
+                Some(why) => {
+                    self.warnings.push(format!("`{id}` gets its name at the next boot: {why}"));
+                    to = &link.name;
+                }
+            }
+        }
+        self.links.push(expected(to, id, scene.new));
+        Ok(Names::from([(link.name.clone(), to.to_owned())]))
+    }
+
+    fn run_both_ways(&mut self, command: Invocation) {
+        self.steps.push(Step::Run { undo: Some(command.clone()), command });
+    }
+}
+
+fn many_links(id: &DeviceId, links: &[&Link]) -> Refusal {
+    let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
+    let expected = "conditions that one link alone meets, as `set-name` needs";
+    let refusal = Refusal::at(format!("network.ethernets.{id}.match"), expected);
+    refusal.given(names.join(", ")).hint("match by macaddress")
+}
+
+/// True if the config before had a device for this link.
+fn is_configured(link: &Link, scene: &Scene<'_>) -> bool {
+    scene.old.devices().any(|(id, device)| scene.links.of(id, device, scene.old).contains(&link))
+}
+
+fn expected(name: &str, id: &DeviceId, config: &NetworkConfig) -> ExpectedLink {
+    let settings = config.device(id).map(|device| (&device.settings, device.identity()));
+    let (settings, identity) = settings.unzip();
+    // A member's address is its bond's business, and so is its MTU.
+    let is_member = config.master(id).is_some();
+    ExpectedLink {
+        name: name.to_owned(),
+        address: settings
+            .and_then(|settings| settings.macaddress)
+            .or_else(|| identity.flatten())
+            .filter(|_| !is_member),
+        mtu: settings.and_then(|settings| settings.mtu).filter(|_| !is_member),
+        addresses: settings
+            .filter(|settings| !is_member && settings.activation_mode.is_none())
+            .map(|settings| settings.addresses.iter().map(|address| address.address).collect())
+            .unwrap_or_default(),
+    }
+}
+
+fn same_name(link: &Link) -> (String, String) {
+    (link.name.clone(), link.name.clone())
+}
+
+fn command<'a>(program: &'static str, args: impl IntoIterator<Item = &'a str>) -> Invocation {
+    let args = args.into_iter().map(str::to_owned).collect();
+    Invocation { program, args, stdin: None, deadline: DEADLINE }
+}

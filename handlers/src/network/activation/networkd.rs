@@ -1,0 +1,110 @@
+//! systemd-networkd, behind netplan or alone.
+//!
+//! ```text
+//! files ─▶ netplan generate ─▶ rename, tune ─▶ networkctl reload ─▶ networkctl delete / reconfigure ─▶ verify
+//! ```
+
+use super::super::device::Device;
+use super::super::name::DeviceId;
+use super::{Activation, Activator, Names, Scene, command, same_name};
+use crate::{Invocation, Refusal, Step, System};
+
+/// Where netplan's generator puts what networkd reads.
+const GENERATED: &str = "/run/systemd/network";
+
+/// Where D-Bus listens, on machines that have it.
+const DBUS_SOCKET: &str = "/run/dbus/system_bus_socket";
+
+/// What listens there.
+const DBUS_PROGRAMS: [&str; 2] = ["/usr/bin/dbus-daemon", "/usr/bin/dbus-broker-launch"];
+
+/// Brings changes up by way of `networkctl`.
+#[derive(Debug)]
+pub(in super::super) struct Networkd {
+    /// The command that makes networkd's files of the renderer's own, if it has others.
+    pub(in super::super) generate: Option<Invocation>,
+}
+
+impl Activator for Networkd {
+    fn plan(&self, scene: &Scene<'_>) -> Result<Activation, Refusal> {
+        let networkctl = networkctl(scene.system)?;
+        let mut plan = Activation::default();
+        if let Some(command) = self.generate.clone() {
+            plan.steps.push(Step::Regenerate { command, folder: GENERATED });
+        }
+        // Early in a boot there is none yet, and `networkctl` speaks to networkd over it.
+        if DBUS_PROGRAMS.iter().any(|program| scene.system.has_program(program)) {
+            plan.steps.push(Step::Await { path: DBUS_SOCKET, what: "D-Bus" });
+        }
+        let mut reconfigure = Names::new();
+        for id in scene.affected {
+            match scene.new.device(id) {
+                Some(device) => {
+                    let names = plan.add_device(id, device, scene)?;
+                    if is_tuned(device) || scene.old.device(id).is_some_and(is_tuned) {
+                        plan.steps.extend(names.iter().filter_map(|names| tune_step(names, scene.system)));
+                    }
+                    reconfigure.extend(names);
+                }
+                // The card may be another device's now, and have a new name from there.
+                None => left_alone(id, scene).into_iter().for_each(|(from, to)| {
+                    reconfigure.entry(from).or_insert(to);
+                }),
+            }
+        }
+        plan.run_both_ways(command(networkctl, ["reload"]));
+        for link in removed(scene) {
+            // Undone by a reload, which makes the device again.
+            let undo = Some(command(networkctl, ["reload"]));
+            plan.steps.push(Step::Run { command: command(networkctl, ["delete", &link]), undo });
+        }
+        if !reconfigure.is_empty() {
+            plan.steps.push(reconfigure_step(networkctl, &reconfigure));
+        }
+        Ok(plan)
+    }
+}
+
+/// True if udev does something to the card: what `.link` files say beside the name.
+fn is_tuned(device: &Device) -> bool {
+    device.as_ethernet().is_some_and(|card| card.wakeonlan.is_some() || !card.offloads.is_empty())
+}
+
+/// Lets udev apply its part to a card that is there: it does so by itself only when a card appears.
+fn tune_step((old, new): (&String, &String), system: &dyn System) -> Option<Step> {
+    let program = ["/usr/bin/udevadm", "/bin/udevadm"].into_iter().find(|path| system.has_program(path))?;
+    let tune =
+        |link: &str| command(program, ["test-builtin", "net_setup_link", &format!("/sys/class/net/{link}")]);
+    Some(Step::Run { command: tune(new), undo: Some(tune(old)) })
+}
+
+/// Cards that are configured no more: networkd lets go of them.
+fn left_alone(id: &DeviceId, scene: &Scene<'_>) -> Names {
+    let card = scene.old.device(id).filter(|device| device.as_ethernet().is_some());
+    let links = card.map(|device| scene.links.of(id, device, scene.old)).unwrap_or_default();
+    links.into_iter().map(same_name).collect()
+}
+
+/// Created links that nothing defines any more: networkd leaves them standing.
+fn removed(scene: &Scene<'_>) -> Vec<String> {
+    let gone = scene.affected.iter().filter(|id| scene.new.device(id).is_none());
+    gone.filter(|id| scene.old.device(id).is_some_and(|device| device.as_ethernet().is_none()))
+        .filter_map(|id| scene.links.named(id.as_str()))
+        .map(|link| link.name.clone())
+        .collect()
+}
+
+/// Reconfigures links under their new names; the undo finds them under the old ones.
+fn reconfigure_step(networkctl: &'static str, links: &Names) -> Step {
+    let with = |names: Vec<&str>| command(networkctl, std::iter::once("reconfigure").chain(names));
+    Step::Run {
+        command: with(links.values().map(String::as_str).collect()),
+        undo: Some(with(links.keys().map(String::as_str).collect())),
+    }
+}
+
+fn networkctl(system: &dyn System) -> Result<&'static str, Refusal> {
+    let found = ["/usr/bin/networkctl", "/bin/networkctl"].into_iter().find(|path| system.has_program(path));
+    let expected = "a machine with `networkctl`, to bring a change up";
+    found.ok_or_else(|| Refusal::at("network", expected).hint("install systemd"))
+}
