@@ -97,11 +97,30 @@ pub fn run(settings: Settings) -> Result<(), RunError> {
         .enable_all()
         .build()
         .map_err(|source| RunError::System { action: "start the runtime", source })?;
-    runtime.block_on(run_in_runtime(settings, inherited, clock))
+    let system: Arc<dyn System> = Arc::new(match &settings.root {
+        Some(root) => HostSystem::sandbox(root.clone()),
+        None => HostSystem::real(),
+    });
+    runtime.block_on(serve_until(signalled_or_broken(), settings, system, inherited, clock))
 }
 
-async fn run_in_runtime(
+/// Runs the daemon on another machine than the one it is on, a fake one in a test, until `end` says why it is to end. It
+/// takes no sockets from a service manager.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_on(
+    system: Arc<dyn System>,
     settings: Settings,
+    end: impl Future<Output = &'static str> + Send + 'static,
+) -> Result<(), RunError> {
+    serve_until(end, settings, system, Vec::new(), Clock::start()).await
+}
+
+async fn serve_until(
+    end: impl Future<Output = &'static str> + Send + 'static,
+    settings: Settings,
+    system: Arc<dyn System>,
     inherited: Vec<InheritedSocket>,
     clock: Clock,
 ) -> Result<(), RunError> {
@@ -116,10 +135,6 @@ async fn run_in_runtime(
     }
     let (listeners, for_metrics) = bind(&settings, inherited).await?;
     let dialler = dialler(&settings)?;
-    let system: Arc<dyn System> = Arc::new(match &settings.root {
-        Some(root) => HostSystem::sandbox(root.clone()),
-        None => HostSystem::real(),
-    });
     let (driver, happenings) = DriverHandle::new();
     let (clerk, clerk_thread) = clerk::start(Desk {
         folder: settings.root_folder(),
@@ -147,7 +162,7 @@ async fn run_in_runtime(
         tokio::spawn(link.run());
         handle
     });
-    tokio::spawn(end_on_signal(driver.clone()));
+    tokio::spawn(end_when(end, driver.clone()));
     let driver = Driver::new(Parts {
         instance,
         server,
@@ -291,11 +306,17 @@ fn open_for_others(settings: &Settings, endpoint: &Endpoint) -> Result<(), RunEr
         .map_err(|source| RunError::SocketMode { endpoint: endpoint.to_string(), source })
 }
 
-async fn end_on_signal(driver: DriverHandle) {
-    match signalled().await {
-        Ok(signal) => tracing::info!(signal, "ending"),
-        Err(error) => tracing::error!(%error, "cannot wait for signals, ending"),
-    }
+/// The signal that ends the daemon.
+async fn signalled_or_broken() -> &'static str {
+    signalled().await.unwrap_or_else(|error| {
+        tracing::error!(%error, "cannot wait for signals");
+        "no signals"
+    })
+}
+
+async fn end_when(end: impl Future<Output = &'static str>, driver: DriverHandle) {
+    let reason = end.await;
+    tracing::info!(reason, "ending");
     notify_stopping();
     let drained = async {
         // The driver's end is the end of this task too: the runtime goes with it.

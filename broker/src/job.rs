@@ -1,8 +1,8 @@
 //! A job: one accepted push at work, on a thread of its own that ends with it.
 //!
 //! ```text
-//! plan ──▶ Begin reported, recorded ──▶ apply ──▶ Ended reported, recorded, published
-//!   └─ refused: Ended, nothing changed
+//! plan ──▶ Begin reported, recorded ──▶ apply ──▶ on trial? ──▶ Ended reported, recorded, published
+//!   └─ refused: Ended, nothing changed             └─ not confirmed: taken back
 //! ```
 //!
 //! The machine is not touched before the clerk has said that the files' present state is durable.
@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use cloud_channel_handlers::{Held, Outcome, Preimage, System, apply, config_module, put_back};
+use cloud_channel_handlers::{
+    Held, Outcome, Preimage, System, apply, config_module, put_back, take_back, undo,
+};
 use cloud_channel_protocol::{EventResult, Module};
 
 use crate::happening::{DriverHandle, Happening};
@@ -23,8 +25,19 @@ use crate::journal::{ArrivalNo, InboxEntry};
 pub(crate) enum JobReport {
     /// It has a plan and waits for the word to go.
     Begin { arrival: ArrivalNo, module: Module, preimage: Preimage, go: SyncSender<()> },
+    /// Everything is done, and it may have cut the machine off: it waits for the verdict.
+    OnTrial { arrival: ArrivalNo, module: Module, verdict: SyncSender<Verdict> },
     /// It is over.
     Ended { arrival: ArrivalNo, module: Module, ending: Ending },
+}
+
+/// What becomes of a change that was on trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The machine can still be reached, or somebody says so.
+    Keep,
+    /// It is taken back, for this reason.
+    TakeBack(String),
 }
 
 /// How a push came out.
@@ -80,6 +93,9 @@ impl Job {
                 "an earlier message sent again, and a newer one was applied in between: nothing was changed";
             return (EventResult::Success, text.to_owned(), None);
         }
+        if accepted.on_trial {
+            return self.take_back_unconfirmed();
+        }
         // An interrupted try may have written and not activated: only from the state before it can be told what is
         // left to do.
         if let Some(interrupted) = &self.entry.preimage
@@ -100,7 +116,37 @@ impl Job {
             let unchanged = Outcome::Done { held: plan.held, warnings: plan.warnings };
             return ending(unchanged, "nothing to change");
         }
-        ending(apply(&plan, &preimage, &*self.system), "done")
+        let outcome = apply(&plan, &preimage, &*self.system);
+        if !plan.is_trial || !matches!(outcome, Outcome::Done { .. }) {
+            return ending(outcome, "done");
+        }
+        match self.wait_for_verdict() {
+            Verdict::Keep => ending(outcome, "done"),
+            Verdict::TakeBack(reason) => {
+                let undone = undo(&plan, &preimage, &*self.system);
+                ending(Outcome::Failed { reason, undone }, "done")
+            }
+        }
+    }
+
+    /// Whoever was asked to confirm it did so to a process that is no more, or never did.
+    fn take_back_unconfirmed(&self) -> (EventResult, String, Option<Held>) {
+        let reason = "the daemon or the machine stopped before the change was confirmed".to_owned();
+        let undone = match &self.entry.preimage {
+            Some(preimage) => take_back(preimage, &*self.system),
+            None => Err("what was there before is not in the journal".to_owned()),
+        };
+        ending(Outcome::Failed { reason, undone }, "done")
+    }
+
+    fn wait_for_verdict(&self) -> Verdict {
+        let (verdict, word) = sync_channel(1);
+        let accepted = &self.entry.accepted;
+        let report = JobReport::OnTrial { arrival: accepted.arrival, module: accepted.module, verdict };
+        let told = self.driver.tell_blocking(Happening::Job(Box::new(report)));
+        // Without a driver there is nobody left to confirm it.
+        let word = told.ok().and_then(|()| word.recv().ok());
+        word.unwrap_or_else(|| Verdict::TakeBack("the daemon ended before it was confirmed".to_owned()))
     }
 
     /// True once the clerk has the preimage.
@@ -126,4 +172,96 @@ fn ending(outcome: Outcome, done: &str) -> (EventResult, String, Option<Held>) {
 
 fn failed(text: &str) -> (EventResult, String, Option<Held>) {
     (EventResult::Fail, text.to_owned(), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use cloud_channel_handlers::system::MemorySystem;
+    use cloud_channel_handlers::{FileState, Invocation, UndoCommand};
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::journal::{Accepted, ArrivalNo, Digest, Payload, Sender};
+
+    fn command(program: &'static str) -> Invocation {
+        let deadline = Duration::from_secs(1);
+        Invocation { program: program.into(), args: Vec::new(), stdin: None, deadline }
+    }
+
+    /// A push that was done and waited to be confirmed when everything stopped.
+    fn left_on_trial(preimage: Option<Preimage>) -> InboxEntry {
+        let payload = Payload::from(RawValue::from_string("{}".to_owned()).unwrap());
+        InboxEntry {
+            accepted: Accepted {
+                arrival: ArrivalNo::default(),
+                module: Module::Network,
+                spelling: Module::Network.into(),
+                cause: None,
+                sender: Sender::parse("s").unwrap(),
+                digest: Digest::of(&payload),
+                generation: None,
+                confirm_seconds: None,
+                witness: None,
+                arrived_ms: 0,
+                started: true,
+                on_trial: true,
+                superseded: false,
+            },
+            payload,
+            preimage,
+        }
+    }
+
+    fn work_on(entry: InboxEntry, system: &Arc<MemorySystem>) -> (EventResult, String) {
+        let (driver, _happenings) = DriverHandle::new();
+        let (held, span) = (Held::nothing(), tracing::Span::none());
+        let job = Job { entry, held, system: system.clone(), driver, span };
+        let (result, text, held) = job.work();
+        assert_eq!(held, None, "the module holds what it held before");
+        (result, text)
+    }
+
+    #[test]
+    fn what_was_on_trial_at_a_crash_is_taken_back_with_its_commands() {
+        let seen = |_: &Invocation, files: &mut BTreeMap<String, FileState>| {
+            let text = String::from_utf8(files["/etc/a"].content.clone()).unwrap();
+            if text == "old" { Ok(String::new()) } else { Err(format!("the file says {text}")) }
+        };
+        let machine = MemorySystem::new()
+            .with_file("/etc/a", "new")
+            .with_file("/etc/b", "made")
+            .with_program("/bin/generate")
+            .with_command("/bin/reload", seen);
+        let system = Arc::new(machine);
+        let preimage = Preimage {
+            files: vec![
+                ("/etc/a".to_owned(), Some(FileState::of_root("old", 0o644))),
+                ("/etc/b".to_owned(), None),
+            ],
+            lines: Vec::new(),
+            commands: vec![
+                UndoCommand::Regenerate { command: command("/bin/generate"), folder: "/run/x".to_owned() },
+                UndoCommand::Run(command("/bin/reload")),
+            ],
+        };
+        // As the journal keeps it.
+        let kept = serde_json::to_string(&preimage).unwrap();
+        let preimage = serde_json::from_str(&kept).unwrap();
+        let (result, text) = work_on(left_on_trial(Some(preimage)), &system);
+        assert_eq!(result, EventResult::Fail);
+        assert!(text.contains("stopped before the change was confirmed; everything was put back"), "{text}");
+        assert_eq!((system.text("/etc/a").as_deref(), system.text("/etc/b")), (Some("old"), None));
+        let programs: Vec<String> =
+            system.invocations().into_iter().map(|run| run.program.into_owned()).collect();
+        assert_eq!(programs, ["/bin/generate", "/bin/reload"]);
+    }
+
+    #[test]
+    fn what_cannot_be_taken_back_is_told() {
+        let (result, text) = work_on(left_on_trial(None), &Arc::new(MemorySystem::new()));
+        assert_eq!(result, EventResult::Fail);
+        assert!(text.contains("putting everything back failed as well"), "{text}");
+    }
 }

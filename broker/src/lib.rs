@@ -26,8 +26,10 @@ mod root_file;
 pub mod settings;
 mod shutdown;
 pub mod transport;
+mod witness;
 
 pub use clock::Clock;
 pub use conversation::Conversation;
-pub use daemon::{RunError, run};
+pub use daemon::{RunError, run, run_on};
 pub use link_token::{LinkToken, LinkTokenError};
+pub use witness::Witness;

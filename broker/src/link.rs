@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cloud_channel_protocol::client::{Backoff, Client, ClientConfig, ClientOutput, PublishFailure};
 use cloud_channel_protocol::{
-    Branch, CloudinitExt, Endpoint, InstanceId, MessageId, Publication, Topic, error_chain,
+    Branch, ChannelPattern, CloudinitExt, Endpoint, InstanceId, MessageId, Publication, Topic, error_chain,
 };
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -29,6 +29,8 @@ pub(crate) enum LinkOrder {
     Publish(Publication),
     /// Everything of this batch is durable.
     Confirm(u64),
+    /// Find out whether the server is there, both ways.
+    Probe,
     Stop,
 }
 
@@ -49,6 +51,8 @@ pub(crate) enum LinkReport {
         id: MessageId,
         result: Result<(), Option<String>>,
     },
+    /// It is there: it has answered a probe.
+    Proven,
 }
 
 /// How the driver reaches the link.
@@ -89,6 +93,8 @@ pub(crate) struct Link {
     driver: DriverHandle,
     clock: Clock,
     backoff: Backoff,
+    /// What it was asked for as a probe.
+    probing: Option<ChannelPattern>,
 }
 
 /// Why a line was left.
@@ -130,7 +136,18 @@ impl Link {
         let complaints = vec![String::new(); endpoints.len()];
         (
             handle,
-            Self { client, endpoints, complaints, was_up: false, dialler, orders, driver, clock, backoff },
+            Self {
+                client,
+                endpoints,
+                complaints,
+                was_up: false,
+                dialler,
+                orders,
+                driver,
+                clock,
+                backoff,
+                probing: None,
+            },
         )
     }
 
@@ -190,7 +207,12 @@ impl Link {
                         ClientOutput::Connected { resumed, .. } => {
                             self.backoff.reset();
                             self.was_up = true;
+                            self.probing = None;
                             LinkReport::Up { endpoint: endpoint.to_string(), resumed }
+                        }
+                        ClientOutput::Subscribed(pattern) if self.probing.as_ref() == Some(&pattern) => {
+                            self.probing = None;
+                            LinkReport::Proven
                         }
                         ClientOutput::Close(reason) => break Left::Redial(reason.to_string()),
                         ClientOutput::Ended(reason) => break Left::Dismissed(reason.to_string()),
@@ -206,7 +228,9 @@ impl Link {
                         order = self.orders.recv() => match order {
                             Some(LinkOrder::Stop) | None => break Left::Stopped,
                             Some(order) => {
-                                if let Some(report) = obey(conversation.client, &self.clock, order) {
+                                if matches!(order, LinkOrder::Probe) {
+                                    self.probing = conversation.client.probe(self.clock.now());
+                                } else if let Some(report) = obey(conversation.client, &self.clock, order) {
                                     self.driver.tell(Happening::Link(report)).await?;
                                 }
                                 Ok(())
@@ -267,7 +291,7 @@ fn obey(client: &mut Client, clock: &Clock, order: LinkOrder) -> Option<LinkRepo
             client.confirm(clock.now(), batch);
             None
         }
-        LinkOrder::Stop => None,
+        LinkOrder::Probe | LinkOrder::Stop => None,
     }
 }
 

@@ -25,6 +25,9 @@ pub(crate) struct Request {
     pub(crate) ext: CloudinitExt,
 }
 
+/// Longest time that a change may wait to be confirmed, in seconds: a day.
+const LONGEST_TRIAL: u64 = 86_400;
+
 /// Ids at least this long are taken to be unique wherever they come from (a UUID has 36 characters); shorter ones
 /// are counters, which begin again with each session.
 const UNIQUE_ID: usize = 16;
@@ -49,6 +52,11 @@ impl Request {
         };
         let ext = CloudinitExt::from_ext(publication.ext.as_deref())
             .map_err(|text| BayeuxError::new(ErrorCode::Malformed, "ext.cloudinit", text))?;
+        if let Some(given) = ext.confirm_seconds.filter(|seconds| !(1..=LONGEST_TRIAL).contains(seconds)) {
+            let expected = format!("expected 1 to {LONGEST_TRIAL} seconds");
+            let error = BayeuxError::wrong("ext.cloudinit.confirm_seconds", &expected, &given.to_string());
+            return Err(error);
+        }
         Ok(Self { asker, module, spelling, id: publication.id.clone(), ext })
     }
 }

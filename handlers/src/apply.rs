@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::colon_file::ColonFile;
 use crate::{
-    FileState, Held, Invocation, LineState, Plan, Preimage, Step, System, Verification, network,
+    FileState, Held, Invocation, LineState, Plan, Preimage, Step, System, UndoCommand, Verification, network,
     set_passwords,
 };
 
@@ -88,6 +88,15 @@ pub fn put_back(preimage: &Preimage, system: &dyn System) -> Result<(), String> 
     undo_steps(&[], preimage, system)
 }
 
+/// Takes a change back that was carried out by somebody who is gone: files and lines as with [`put_back`], then every
+/// command that the preimage has for that.
+///
+/// # Errors
+/// As [`put_back`].
+pub fn take_back(preimage: &Preimage, system: &dyn System) -> Result<(), String> {
+    put_everything_back(&preimage.commands, preimage, system)
+}
+
 fn take(step: &Step, system: &dyn System) -> Result<(), String> {
     match step {
         Step::File(change) => match &change.after {
@@ -124,15 +133,19 @@ fn await_path(path: &str, what: &str, system: &dyn System) -> Result<(), String>
 }
 
 fn undo_steps(taken: &[Step], preimage: &Preimage, system: &dyn System) -> Result<(), String> {
-    let commands = taken.iter().filter_map(|step| match step {
-        Step::Run { undo, .. } => undo.as_ref().map(|undo| run(undo, system)),
-        Step::Regenerate { command, folder } => Some(regenerate(command, folder, system)),
-        Step::File(_) | Step::Await { .. } | Step::Show(_) | Step::Verify(_) => None,
-    });
+    let commands: Vec<UndoCommand> = taken.iter().filter_map(UndoCommand::of).collect();
+    put_everything_back(&commands, preimage, system)
+}
+
+fn put_everything_back(
+    commands: &[UndoCommand],
+    preimage: &Preimage,
+    system: &dyn System,
+) -> Result<(), String> {
     let faults: Vec<String> = (preimage.files.iter())
         .map(|(path, before)| put_file_back(path, before.as_ref(), system))
         .chain(preimage.lines.iter().map(|line| put_line_back(line, system)))
-        .chain(commands)
+        .chain(commands.iter().map(|command| command.run(system)))
         .filter_map(Result::err)
         .collect();
     if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
@@ -173,7 +186,12 @@ mod tests {
     use crate::{FileChange, Secret};
 
     fn command(program: &'static str) -> Invocation {
-        Invocation { program, args: Vec::new(), stdin: None, deadline: Duration::from_secs(1) }
+        Invocation {
+            program: program.into(),
+            args: Vec::new(),
+            stdin: None,
+            deadline: Duration::from_secs(1),
+        }
     }
 
     fn file(path: &str, before: Option<&str>, after: Option<&str>) -> Step {
@@ -276,7 +294,8 @@ mod tests {
             outcome.to_string(),
             "`/bin/reload` failed: does not like `new`; everything was put back as it was"
         );
-        let programs: Vec<&str> = system.invocations().iter().map(|run| run.program).collect();
+        let programs: Vec<String> =
+            system.invocations().into_iter().map(|run| run.program.into_owned()).collect();
         assert_eq!(programs, ["/bin/set", "/bin/reload", "/bin/reload"]);
     }
 

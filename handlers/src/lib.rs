@@ -27,9 +27,10 @@ mod refusal;
 mod secret;
 pub mod set_passwords;
 pub mod system;
+mod undo_command;
 pub mod yaml;
 
-pub use apply::{Outcome, apply, put_back, undo};
+pub use apply::{Outcome, apply, put_back, take_back, undo};
 pub use config_module::{ConfigModule, config_module};
 pub use held::Held;
 pub use nearest::nearest;
@@ -37,3 +38,4 @@ pub use plan::{FileChange, LineState, Plan, Preimage, Step, Verification};
 pub use refusal::Refusal;
 pub use secret::Secret;
 pub use system::{FileState, Invocation, System};
+pub use undo_command::UndoCommand;

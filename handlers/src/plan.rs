@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{FileState, Held, Invocation, Secret};
+use crate::{FileState, Held, Invocation, Secret, UndoCommand};
 
 /// A file before and after.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,8 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// Devices that are not there yet; their part takes effect when they appear.
     pub deferred: Vec<String>,
+    /// True if what is done can cut the machine off: then somebody has to confirm it.
+    pub is_trial: bool,
 }
 
 /// The files as they were before a plan's first step, to be recorded durably before that step. Should the
@@ -101,13 +103,23 @@ pub struct Preimage {
     /// Each line that a command of the plan changes, as it was.
     #[serde(default)]
     pub lines: Vec<LineState>,
+    /// What makes the machine act on the old files again, should nobody be left who has the plan.
+    #[serde(default)]
+    pub commands: Vec<UndoCommand>,
 }
 
 impl Plan {
     /// A plan that does nothing but remember.
     #[must_use]
     pub const fn nothing(held: Held) -> Self {
-        Self { steps: Vec::new(), touches: Vec::new(), held, warnings: Vec::new(), deferred: Vec::new() }
+        Self {
+            steps: Vec::new(),
+            touches: Vec::new(),
+            held,
+            warnings: Vec::new(),
+            deferred: Vec::new(),
+            is_trial: false,
+        }
     }
 
     /// True if there is nothing to do.
@@ -132,7 +144,7 @@ impl Plan {
     /// a file, it is right and the present state is not.
     #[must_use]
     pub fn preimage(&self, earlier: Option<&Preimage>) -> Preimage {
-        let Preimage { mut files, mut lines } = earlier.cloned().unwrap_or_default();
+        let Preimage { mut files, mut lines, .. } = earlier.cloned().unwrap_or_default();
         for change in self.file_changes() {
             if !files.iter().any(|(path, _)| *path == change.path) {
                 files.push((change.path.clone(), change.before.clone()));
@@ -143,7 +155,8 @@ impl Plan {
                 lines.push(touch.clone());
             }
         }
-        Preimage { files, lines }
+        let commands = self.steps.iter().filter_map(UndoCommand::of).collect();
+        Preimage { files, lines, commands }
     }
 
     /// The plan as the answer to a dry run: files with unified diffs, commands, warnings, what is deferred.
@@ -176,6 +189,6 @@ fn describe_file(change: &FileChange) -> Value {
 fn describe_command(step: &Step) -> Option<Value> {
     let (Step::Run { command, .. } | Step::Regenerate { command, .. }) = step else { return None };
     let argv: Vec<&str> =
-        std::iter::once(command.program).chain(command.args.iter().map(String::as_str)).collect();
+        std::iter::once(&*command.program).chain(command.args.iter().map(String::as_str)).collect();
     Some(argv.into())
 }

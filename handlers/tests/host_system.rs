@@ -183,7 +183,7 @@ fn a_program_is_an_executable_file_of_the_machine() {
 fn a_sandbox_runs_nothing() {
     let (_folder, system) = sandbox();
     let invocation = Invocation {
-        program: "/bin/true",
+        program: "/bin/true".into(),
         args: Vec::new(),
         stdin: None,
         deadline: std::time::Duration::from_secs(1),

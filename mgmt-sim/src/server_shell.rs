@@ -355,6 +355,8 @@ impl Shell {
                 Output::Subscribed { principal, added, .. } => self.subscribed(&principal, &added),
                 // The local session accepts nothing and events are not kept, so nobody is asked.
                 Output::Offer { .. } | Output::Replay { .. } => {}
+                // Nobody is asked whether it is there either.
+                Output::Proven { .. } => {}
             }
         }
     }

@@ -90,13 +90,21 @@ pub enum Verb {
     Get,
     /// Change it.
     Set,
+    /// Keep a change that waits to be confirmed.
+    Confirm,
+    /// Take the last change back.
+    Rollback,
 }
 
 impl Verb {
+    const ALL: [Self; 4] = [Self::Get, Self::Set, Self::Confirm, Self::Rollback];
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "get",
             Self::Set => "set",
+            Self::Confirm => "confirm",
+            Self::Rollback => "rollback",
         }
     }
 }
@@ -106,7 +114,7 @@ impl Verb {
 pub enum Topic {
     /// `hotplug/{network,block}`
     Hotplug(Subsystem),
-    /// `config/{get,set}/<module>`
+    /// `config/{get,set,confirm,rollback}/<module>`
     Config(Verb, ModuleName),
     /// `<stage>`
     Stage(Stage),
@@ -145,8 +153,10 @@ impl Topic {
     fn from_segments(segments: &[&str]) -> Option<Self> {
         match segments {
             ["hotplug", subsystem] => Subsystem::from_segment(subsystem).map(Self::Hotplug),
-            ["config", "get", module] => Some(Self::Config(Verb::Get, ModuleName::from_segment(module))),
-            ["config", "set", module] => Some(Self::Config(Verb::Set, ModuleName::from_segment(module))),
+            ["config", verb, module] => {
+                let verb = Verb::ALL.into_iter().find(|known| known.as_str() == *verb)?;
+                Some(Self::Config(verb, ModuleName::from_segment(module)))
+            }
             ["reporting", origin] => Some(Self::Reporting(ModuleName::from_segment(origin))),
             [stage] => Stage::from_name(stage).map(Self::Stage),
             [stage, step] => {
@@ -223,6 +233,8 @@ mod tests {
             "/cloudinit/i-abc/hotplug/block",
             "/cloudinit/i-abc/config/set/cc_set_password",
             "/cloudinit/i-abc/config/get/network",
+            "/cloudinit/i-abc/config/confirm/network",
+            "/cloudinit/i-abc/config/rollback/network",
             "/cloudinit/i-abc/init-local",
             "/cloudinit/i-abc/reporting/hotplug-hook",
             "/cloudinit/i-abc/modules-config/cc_set_password",

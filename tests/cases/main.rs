@@ -31,4 +31,5 @@ mod signatures;
 mod slow_readers;
 mod stream_ends;
 mod tls;
+mod trials;
 mod webhook;

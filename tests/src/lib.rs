@@ -19,6 +19,7 @@ pub mod clients;
 pub mod driver;
 pub mod guest;
 pub mod http;
+pub mod inside;
 pub mod management;
 pub mod message;
 pub mod patience;

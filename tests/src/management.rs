@@ -250,6 +250,7 @@ impl Core {
                 Output::Deliver { .. }
                 | Output::Receipt(_)
                 | Output::Replay { .. }
+                | Output::Proven { .. }
                 | Output::SessionEnded { .. } => {}
             }
         }

@@ -108,6 +108,7 @@ impl Book {
                     self.append(*draft, entries, reports);
                 }
             }
+            Order::OnTrial(arrival) => entries.push(Entry::OnTrial(arrival)),
             Order::Finish { arrival, module, held, finish } => match self.number(*finish) {
                 Ok(finish) => entries.push(Entry::Finish { arrival, module, held, finish }),
                 Err(finish) => self.postponed.push(Order::Finish { arrival, module, held, finish }),
@@ -127,7 +128,7 @@ impl Book {
 
     /// Asks the module, which may look at the machine, before anything is promised.
     fn check(&self, admit: Admit) -> Result<Entry, Box<Report>> {
-        let Admit { request, sender, payload, signed } = admit;
+        let Admit { request, sender, payload, signed, witness } = admit;
         let checked = config_module(request.module).check(&payload, &*self.desk.system);
         let checked = checked.map_err(|refusal| to_bayeux(&refusal)).and_then(|()| {
             Sender::parse(&sender)
@@ -145,6 +146,7 @@ impl Book {
             payload: payload.into(),
             generation: request.ext.generation,
             confirm_seconds: request.ext.confirm_seconds,
+            witness: Some(witness),
             arrived_ms: self.wall_ms(),
             signed,
         };
@@ -276,6 +278,11 @@ impl Book {
                     tracing::error!(%arrival, error = &error as &dyn std::error::Error, "cannot record a push's start");
                 }
             },
+            Entry::OnTrial(arrival) => {
+                if let Some(error) = written.refused {
+                    tracing::error!(%arrival, error = &error as &dyn std::error::Error, "cannot record a trial");
+                }
+            }
             Entry::Finish { arrival, module, held, finish } => {
                 if let Some(error) = written.refused {
                     tracing::error!(%arrival, error = &error as &dyn std::error::Error, "cannot keep a module's state");
@@ -300,8 +307,8 @@ impl Book {
             Entry::Event(Numbered { publication, asker, .. }) => {
                 reports.push(Report::Unrecorded { publication, asker });
             }
-            // It is sent again after the next start, under the same number.
-            Entry::Settle(_) => {}
+            // It is sent again after the next start, under the same number; a change is done again, and tried again.
+            Entry::Settle(_) | Entry::OnTrial(_) => {}
             // The job sees its channel closed, and changes nothing.
             Entry::Begin { go, .. } => drop(go),
             finish @ Entry::Finish { .. } => self.overdue.push(finish),

@@ -23,6 +23,7 @@ pub(super) enum Entry {
     Event(Numbered),
     Settle(Seq),
     Begin { arrival: ArrivalNo, preimage: Box<Preimage>, go: SyncSender<()> },
+    OnTrial(ArrivalNo),
     Finish { arrival: ArrivalNo, module: Module, held: Option<Box<Held>>, finish: Numbered },
 }
 
@@ -66,6 +67,10 @@ pub(super) fn write_entry(transaction: &mut Transaction<'_>, entry: &Entry) -> R
             Err(error @ (JournalError::TooLarge { .. } | JournalError::NoSuchPush(_))) => {
                 written.refused = Some(error);
             }
+            outcome => outcome?,
+        },
+        Entry::OnTrial(arrival) => match transaction.on_trial(*arrival) {
+            Err(error @ JournalError::NoSuchPush(_)) => written.refused = Some(error),
             outcome => outcome?,
         },
         Entry::Finish { arrival, held, finish, .. } => {

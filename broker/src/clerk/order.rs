@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::replay::{Look, ReplayId};
 use crate::journal::{Accepted, ArrivalNo, Contents, Dropped, InboxEntry, Page, Seq, Window};
 use crate::request::{Asker, Request};
+use crate::witness::Witness;
 
 /// An event that has no number yet.
 #[derive(Debug)]
@@ -64,6 +65,7 @@ pub(crate) struct Admit {
     pub(crate) payload: Box<RawValue>,
     /// True if it carries a signature that was checked.
     pub(crate) signed: bool,
+    pub(crate) witness: Witness,
 }
 
 /// A question about a module.
@@ -92,6 +94,8 @@ pub(crate) enum Order {
     Fetch(ArrivalNo),
     /// A push is about to change the machine: keep the files as they are, then let it go on.
     Begin { arrival: ArrivalNo, preimage: Box<Preimage>, start: Option<Box<Draft>>, go: SyncSender<()> },
+    /// Everything a push wants is done, and waits to be confirmed.
+    OnTrial(ArrivalNo),
     /// A push has ended: forget it, keep what its module holds, and number its finish, all at once.
     Finish { arrival: ArrivalNo, module: Module, held: Option<Box<Held>>, finish: Box<Draft> },
 }
@@ -103,7 +107,11 @@ impl Order {
             Self::Admit(_) | Self::Answer(_) | Self::Append(_) => false,
             // A replay has one look at a time.
             Self::Look(look) => look.after.is_some(),
-            Self::Settle(_) | Self::Fetch(_) | Self::Begin { .. } | Self::Finish { .. } => true,
+            Self::Settle(_)
+            | Self::Fetch(_)
+            | Self::Begin { .. }
+            | Self::OnTrial(_)
+            | Self::Finish { .. } => true,
         }
     }
 }

@@ -35,6 +35,8 @@ pub(super) enum Command {
     Subscribe(SubscribeArguments),
     Get(GetArguments),
     Set(SetArguments),
+    #[command(subcommand)]
+    Network(NetworkCommand),
     Hotplug(HotplugArguments),
     Status(StatusArguments),
     #[command(subcommand)]
@@ -227,6 +229,7 @@ pub(super) struct GetArguments {
 Examples:
   cloud-channel set network network.json
   cloud-channel set network network.json --dry-run
+  cloud-channel set network network.json --confirm-within 120
   cloud-channel set network network.json --generation 7 --sign ops.pem
   cloud-channel set cc_set_passwords - < passwords.json")]
 pub(super) struct SetArguments {
@@ -249,9 +252,37 @@ pub(super) struct SetArguments {
     /// Print what would be done, and do nothing.
     #[arg(long)]
     pub(super) dry_run: bool,
+    /// How long a change of the network waits to be confirmed before it is taken back; without it, 30 s.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "dry_run")]
+    pub(super) confirm_within: Option<u64>,
     /// Return as soon as it is accepted.
     #[arg(long, conflicts_with = "dry_run")]
     pub(super) no_wait: bool,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+/// Say whether a change of the network that waits to be confirmed is to stay.
+///
+/// A change that may have cut the machine off stays if whoever has pushed it is still there, or comes back, within 30
+/// seconds (or what the push says); else it is taken back.
+#[derive(Debug, Subcommand)]
+pub(super) enum NetworkCommand {
+    /// Keep it.
+    ///
+    /// Example: cloud-channel network confirm
+    Confirm(WordArguments),
+    /// Take it back now.
+    ///
+    /// Example: cloud-channel network rollback
+    Rollback(WordArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WordArguments {
+    /// The id of the push it is about, to be sure: another one is refused.
+    #[arg(long, value_name = "ID")]
+    pub(super) cause: Option<String>,
     #[command(flatten)]
     pub(super) target: Target,
 }

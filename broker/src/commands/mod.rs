@@ -6,6 +6,7 @@ mod config;
 mod get;
 mod hotplug;
 mod keys;
+mod network;
 mod publish;
 mod set;
 mod status;
@@ -37,6 +38,7 @@ pub fn execute(arguments: Arguments) -> ExitCode {
         Command::Subscribe(subscribe) => block_on(subscribe::run(subscribe)),
         Command::Get(get) => block_on(get::run(get)),
         Command::Set(set) => block_on(set::run(set)),
+        Command::Network(network) => block_on(network::run(network)),
         Command::Hotplug(hotplug) => block_on(hotplug::run(hotplug)),
         Command::Status(status) => block_on(status::run(status)),
         Command::Config(config) => return config::run(config),

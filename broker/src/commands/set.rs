@@ -21,6 +21,7 @@ pub(super) async fn run(arguments: SetArguments) -> anyhow::Result<u8> {
     let ext = CloudinitExt {
         generation: arguments.generation,
         dry_run: arguments.dry_run,
+        confirm_seconds: arguments.confirm_within,
         ..CloudinitExt::default()
     };
     let key = arguments.sign.as_deref().map(|file| super::keys::read(file, arguments.key_name.as_deref()));

@@ -64,7 +64,10 @@ fn describe(status: &Value) -> String {
     }
     for (module, lane) in status["modules"].as_object().into_iter().flatten() {
         let results = describe_counts(&lane["results"]);
-        rows.push((module, format!("{} at work, {} waiting; {results}", lane["at_work"], lane["waiting"])));
+        let trial = lane["on_trial_seconds"].as_u64();
+        let trial = trial.map(|left| format!(" (to be confirmed within {left} s)")).unwrap_or_default();
+        let (at_work, waiting) = (&lane["at_work"], &lane["waiting"]);
+        rows.push((module, format!("{at_work} at work{trial}, {waiting} waiting; {results}")));
     }
     rows.into_iter().map(|(name, value)| format!("{name:<16} {value}\n")).collect()
 }

@@ -3,7 +3,7 @@
 //! Over the link this guest is a client: a push comes as an event, so there is no publish reply to hold back. The
 //! ack extension plays its part: a batch is confirmed once everything in it is durable or refused.
 
-use cloud_channel_protocol::server::Input;
+use cloud_channel_protocol::server::{Input, Principal};
 use cloud_channel_protocol::{
     BayeuxError, CloudinitExt, ErrorCode, MessageId, Place, Publication, Topic, Verb,
 };
@@ -14,6 +14,7 @@ use crate::clerk::{Order, Question};
 use crate::ids::random_u64;
 use crate::link::{LinkOrder, LinkReport};
 use crate::request::{Asker, Request, id_scope};
+use crate::witness::Witness;
 
 /// Events on their way over the link at a time; the client core bounds the same.
 const WINDOW: usize = 64;
@@ -54,6 +55,8 @@ impl Driver {
                 self.counters.link_ups += 1;
                 let session = if resumed { self.link.session } else { random_u64() };
                 self.link = LinkState { up: true, detail: endpoint, session, ..LinkState::default() };
+                // It has answered a moment ago.
+                self.vouched(&Witness::link());
             }
             LinkReport::Down { reason } => {
                 if self.link.up {
@@ -69,6 +72,7 @@ impl Driver {
                 self.confirm_batch();
             }
             LinkReport::Reply { id, result } => self.link_reply(&id, result),
+            LinkReport::Proven => self.vouched(&Witness::link()),
         }
     }
 
@@ -87,9 +91,19 @@ impl Driver {
                 self.link.unsettled += 1;
                 let id = publication.id.clone();
                 let scope = id_scope(SENDER, &format!("{:016x}", self.link.session), id.as_ref());
-                let taken = self.consider_set(Asker::Link, &scope, spelling.clone(), publication);
+                let taken =
+                    self.consider_set(Asker::Link, &scope, Witness::link(), spelling.clone(), publication);
                 if let Err(error) = taken {
                     self.refuse_link(&spelling, id, &error);
+                }
+            }
+            Topic::Config(verb @ (Verb::Confirm | Verb::Rollback), spelling) => {
+                self.link.unsettled += 1;
+                let (who, stays) = (Principal::new("link"), verb == Verb::Confirm);
+                let judged = self.judge_trial(Asker::Link, &who, spelling.clone(), &publication, stays);
+                match judged {
+                    Ok(()) => self.link_settled(&Asker::Link),
+                    Err(error) => self.refuse_link(&spelling, publication.id, &error),
                 }
             }
             // Our own answers come back to us, being subscribed.

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! This file is the loop and the dispatch; `offers` decides about publishes, `events` sends ours out, `pushes`
-//! runs accepted pushes in order, `replays` reads what was before, `link` minds the dialled side, `status` tells how things are.
+//! runs accepted pushes in order, `trials` waits for those that may have cut the machine off, `replays` reads what was before, `link` minds the dialled side, `status` tells how things are.
 
 mod alarm;
 mod allowance;
@@ -21,6 +21,7 @@ mod pushes;
 mod replays;
 mod sessions;
 pub(crate) mod status;
+mod trials;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +83,7 @@ pub(crate) struct Driver {
     link: link::LinkState,
     sessions: sessions::Sessions,
     replays: replays::Replays,
+    trials: trials::Trials,
     counters: status::Counters,
     /// Events from before the journal was open.
     early: Vec<crate::clerk::Draft>,
@@ -115,6 +117,7 @@ impl Driver {
             link: link::LinkState::default(),
             sessions: sessions::Sessions::default(),
             replays: replays::Replays::default(),
+            trials: trials::Trials::default(),
             counters: status::Counters::default(),
             early: Vec::new(),
             ready: false,
@@ -151,6 +154,7 @@ impl Driver {
                 self.take(happening);
             }
             self.server.handle_timeout(self.now);
+            self.mind_trials();
             self.parts.watchdog.feed(self.now.uptime);
             self.pump();
             if self.stopping && self.is_idle() {
@@ -179,6 +183,7 @@ impl Driver {
         server
             .into_iter()
             .chain(watchdog)
+            .chain(self.trials.next())
             .chain(close_by)
             .min()
             .map(|uptime| self.parts.clock.instant(uptime))
@@ -261,11 +266,13 @@ impl Driver {
                 }
                 Output::SessionBegun { client, principal, connection, address } => {
                     self.sessions.begun(client, &principal, connection, &address);
+                    self.greet_witness(client);
                 }
                 Output::SessionEnded { client, reason } => {
                     self.sessions.ended(client, reason);
                     self.replays.session_ended(client);
                 }
+                Output::Proven { client } => self.proven(client),
                 Output::Replay { offer, client, wanted } => self.replay(offer, client, wanted),
                 // The guest's local session subscribes to nothing.
                 Output::Deliver { .. } => {}
@@ -282,6 +289,7 @@ impl Driver {
         tracing::info!("stopping: finishing what is under way");
         self.stopping = true;
         self.close_by = self.parts.clock.now().uptime + CLOSE_DEADLINE;
+        self.end_trials();
         self.input(Input::Drain);
         if let Some(link) = &self.parts.link {
             link.stop();

@@ -1,6 +1,6 @@
 //! Publishes below `/cloudinit/`: what each one is, and whether it is taken.
 
-use cloud_channel_protocol::server::{Input, OfferId, Sender};
+use cloud_channel_protocol::server::{Input, OfferId, Principal, Sender};
 use cloud_channel_protocol::{
     BayeuxError, ErrorCode, InstanceId, ModuleName, Place, Publication, Topic, Verb, signing,
 };
@@ -10,6 +10,7 @@ use super::{Driver, status};
 use crate::clerk::{Admit, Draft, Order, Question};
 use crate::ids::random_u64;
 use crate::request::{Asker, Request, id_scope};
+use crate::witness::Witness;
 
 impl Driver {
     /// Looks at a publish of a session; its reply waits for the verdict.
@@ -19,17 +20,33 @@ impl Driver {
         let session =
             sender.client.map_or_else(|| format!("{:016x}", random_u64()), |client| client.reveal());
         let scope = id_scope(sender.principal.as_str(), &session, publication.id.as_ref());
-        if let Err(error) = self.consider(asker.clone(), &scope, publication) {
+        let witness = Witness::peer(&sender.principal, &sender.address);
+        if let Err(error) = self.consider(asker.clone(), &scope, &sender.principal, witness, publication) {
             self.refuse(&asker, &error);
         }
     }
 
-    fn consider(&mut self, asker: Asker, scope: &str, publication: Publication) -> Result<(), BayeuxError> {
+    fn consider(
+        &mut self,
+        asker: Asker,
+        scope: &str,
+        who: &Principal,
+        witness: Witness,
+        publication: Publication,
+    ) -> Result<(), BayeuxError> {
         if publication.channel.as_str() == status::CHANNEL {
             return self.tell_status(asker, publication.id.as_ref());
         }
         match self.topic_of(&publication)? {
-            Topic::Config(Verb::Set, spelling) => self.consider_set(asker, scope, spelling, publication),
+            Topic::Config(Verb::Set, spelling) => {
+                self.consider_set(asker, scope, witness, spelling, publication)
+            }
+            Topic::Config(Verb::Confirm, spelling) => {
+                self.judge_trial(asker, who, spelling, &publication, true)
+            }
+            Topic::Config(Verb::Rollback, spelling) => {
+                self.judge_trial(asker, who, spelling, &publication, false)
+            }
             Topic::Config(Verb::Get, spelling) => {
                 let request = Request::read(asker, spelling, &publication)?;
                 self.ask_clerk(request, None)
@@ -50,7 +67,8 @@ impl Driver {
                 Err(wrong_instance(channel, &id, &self.parts.instance))
             }
             Place::Instance(..) | Place::Elsewhere => {
-                let text = "Unknown channel, expected hotplug/{network,block}, config/{get,set}/<module> or a boot \
+                let text = "Unknown channel, expected hotplug/{network,block}, \
+                            config/{get,set,confirm,rollback}/<module> or a boot \
                             stage below /cloudinit/<instance-id>/";
                 Err(BayeuxError::new(ErrorCode::NotFound, channel, text))
             }
@@ -61,6 +79,7 @@ impl Driver {
         &mut self,
         asker: Asker,
         scope: &str,
+        witness: Witness,
         spelling: ModuleName,
         publication: Publication,
     ) -> Result<(), BayeuxError> {
@@ -76,7 +95,7 @@ impl Driver {
         if self.stopping {
             return Err(BayeuxError::busy("The daemon is ending, send it again later"));
         }
-        let admit = Admit { request, sender: scope.to_owned(), payload: publication.data, signed };
+        let admit = Admit { request, sender: scope.to_owned(), payload: publication.data, signed, witness };
         self.parts.clerk.order(Order::Admit(Box::new(admit)))
     }
 

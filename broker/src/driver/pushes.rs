@@ -1,6 +1,7 @@
 //! Accepted pushes: one at a time for each module, in order of arrival; modules do not wait for one another.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use cloud_channel_handlers::Held;
 use cloud_channel_protocol::server::Input;
@@ -11,6 +12,7 @@ use cloud_channel_protocol::{
 use tracing::Span;
 
 use super::Driver;
+use super::trials::Trials;
 use crate::clerk::{Draft, Order};
 use crate::job::{Ending, Job, JobReport};
 use crate::journal::{Accepted, ArrivalNo, Contents, InboxEntry};
@@ -40,18 +42,24 @@ impl Pushes {
         self.lanes.get(&module).map(|lane| lane.held.clone()).unwrap_or_default()
     }
 
+    /// The push of a module that is at work.
+    pub(super) fn running(&self, module: Module) -> Option<&Accepted> {
+        self.lanes.get(&module)?.running.as_ref()
+    }
+
     pub(super) fn any_running(&self) -> bool {
         self.lanes.values().any(|lane| lane.running.is_some())
     }
 
     /// Of each module that there is.
-    pub(super) fn figures(&self) -> Vec<ChangeFigures> {
+    pub(super) fn figures(&self, trials: &Trials, now: Duration) -> Vec<ChangeFigures> {
         let figures = |module| {
             let lane = self.lanes.get(&module);
             ChangeFigures {
                 module,
                 waiting: lane.map_or(0, |lane| lane.backlog.len()),
                 at_work: lane.is_some_and(|lane| lane.running.is_some()),
+                on_trial: trials.remaining(module, now),
                 results: lane.map_or_else(Results::default, |lane| lane.results),
             }
         };
@@ -206,6 +214,7 @@ impl Driver {
                     tracing::warn!(%arrival, %error, "a push cannot begin");
                 }
             }
+            JobReport::OnTrial { arrival, module, verdict } => self.begin_trial(arrival, module, verdict),
             JobReport::Ended { arrival, module, ending } => self.ended(module, arrival, ending),
         }
     }
@@ -315,6 +324,6 @@ impl Driver {
 
 impl Ending {
     fn failed(text: String) -> Self {
-        Self { result: EventResult::Fail, text, held: None, took: std::time::Duration::ZERO }
+        Self { result: EventResult::Fail, text, held: None, took: Duration::ZERO }
     }
 }

@@ -1,4 +1,5 @@
-//! The sessions of peers, as the log tells of them: a span each, in which everything is told that happens in it.
+//! The sessions of peers, as the log tells of them, a span each in which everything is told that happens in it; and whose
+//! they are.
 
 use std::collections::HashMap;
 
@@ -7,9 +8,17 @@ use cloud_channel_protocol::ConnectionId;
 use cloud_channel_protocol::server::{EndReason, PeerAddress, Principal};
 use tracing::Span;
 
-/// Spans by session. As many as the server has sessions, which it bounds.
+use crate::witness::{Witness, transport};
+
+/// By session. As many as the server has sessions, which it bounds.
 #[derive(Debug, Default)]
-pub(super) struct Sessions(HashMap<ClientId, Span>);
+pub(super) struct Sessions(HashMap<ClientId, Session>);
+
+#[derive(Debug)]
+struct Session {
+    span: Span,
+    witness: Witness,
+}
 
 impl Sessions {
     /// A clientId shows its beginning only: whole, it is the session's credential.
@@ -23,25 +32,29 @@ impl Sessions {
         let transport = transport(address);
         let span = tracing::info_span!("session", %client, %principal, transport);
         span.in_scope(|| tracing::info!(%connection, "session begun"));
-        self.0.insert(client, span);
+        self.0.insert(client, Session { span, witness: Witness::peer(principal, address) });
     }
 
     pub(super) fn ended(&mut self, client: ClientId, reason: EndReason) {
-        if let Some(span) = self.0.remove(&client) {
-            span.in_scope(|| tracing::info!(?reason, "session ended"));
+        if let Some(session) = self.0.remove(&client) {
+            session.span.in_scope(|| tracing::info!(?reason, "session ended"));
         }
     }
 
     /// A session's span; none for one that is gone, and for what comes without a session.
     pub(super) fn span(&self, client: Option<ClientId>) -> Span {
-        client.and_then(|client| self.0.get(&client)).cloned().unwrap_or_else(Span::none)
+        let session = client.and_then(|client| self.0.get(&client));
+        session.map_or_else(Span::none, |session| session.span.clone())
     }
-}
 
-const fn transport(address: &PeerAddress) -> &'static str {
-    match address {
-        PeerAddress::Unix { .. } => "unix",
-        PeerAddress::Tcp(_) => "tcp",
-        PeerAddress::Vsock { .. } => "vsock",
+    /// Whose a session is.
+    pub(super) fn witness(&self, client: ClientId) -> Option<&Witness> {
+        self.0.get(&client).map(|session| &session.witness)
+    }
+
+    /// The sessions of a witness.
+    pub(super) fn of(&self, witness: &Witness) -> Vec<ClientId> {
+        let theirs = self.0.iter().filter(|(_, session)| session.witness == *witness);
+        theirs.map(|(client, _)| *client).collect()
     }
 }

@@ -82,7 +82,7 @@ impl Driver {
                 lost: self.counters.lost,
                 dropped: self.counters.dropped,
             },
-            changes: self.pushes.figures(),
+            changes: self.pushes.figures(&self.trials, now.uptime),
             link: self.parts.link.as_ref().map(|_| LinkFigures {
                 up: !self.link.is_down(),
                 ups: self.counters.link_ups,
@@ -166,6 +166,7 @@ fn inside(snapshot: &Snapshot) -> Map<String, Value> {
         let shape = json!({
             "waiting": change.waiting,
             "at_work": usize::from(change.at_work),
+            "on_trial_seconds": change.on_trial.map(|left| left.as_secs()),
             "results": Map::from_iter(
                 change.results.each().into_iter().filter(|(_, count)| *count > 0)
                     .map(|(result, count)| (result.to_owned(), Value::from(count)))

@@ -15,6 +15,7 @@ use super::record::{Accepted, Admission, ArrivalNo, Digest, Event, ModuleState, 
 use super::seen::Sighting;
 use super::table::{Fault, INBOX, MODULES, PAYLOADS, PREIMAGES, decode, encode, get, has, put, remove};
 use super::transaction::Work;
+use crate::witness::Witness;
 
 /// A row of the inbox table. The payload lies beside it, so that to mark a push as started does not write the
 /// payload again, and to list the inbox does not read it.
@@ -27,8 +28,12 @@ pub(super) struct Row {
     digest: Digest,
     generation: Option<u64>,
     confirm_seconds: Option<u64>,
+    #[serde(default)]
+    witness: Option<Witness>,
     arrived_ms: u64,
     started: bool,
+    #[serde(default)]
+    on_trial: bool,
     superseded: bool,
 }
 
@@ -117,8 +122,10 @@ impl Work {
             digest,
             generation: push.generation,
             confirm_seconds: push.confirm_seconds,
+            witness: push.witness.clone(),
             arrived_ms: push.arrived_ms,
             started: false,
+            on_trial: false,
             superseded,
         };
         self.remember(&accepted, first)?;
@@ -135,6 +142,12 @@ impl Work {
         row.started = true;
         put(&self.txn, INBOX, arrival.0, &encode(&row))?;
         put(&self.txn, PREIMAGES, arrival.0, &bytes)
+    }
+
+    pub(super) fn on_trial(&mut self, arrival: ArrivalNo) -> Result<(), Fault> {
+        let row = Row { on_trial: true, ..self.row(arrival)? };
+        self.changed = true;
+        put(&self.txn, INBOX, arrival.0, &encode(&row))
     }
 
     pub(super) fn complete(
@@ -191,8 +204,10 @@ impl Row {
             digest: accepted.digest.clone(),
             generation: accepted.generation,
             confirm_seconds: accepted.confirm_seconds,
+            witness: accepted.witness.clone(),
             arrived_ms: accepted.arrived_ms,
             started: accepted.started,
+            on_trial: accepted.on_trial,
             superseded: accepted.superseded,
         }
     }
@@ -208,8 +223,10 @@ impl Row {
             digest: self.digest,
             generation: self.generation,
             confirm_seconds: self.confirm_seconds,
+            witness: self.witness,
             arrived_ms: self.arrived_ms,
             started: self.started,
+            on_trial: self.on_trial,
             superseded: self.superseded,
         })
     }

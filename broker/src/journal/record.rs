@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
+use crate::witness::Witness;
+
 /// The number of an accepted push, rising over the journal's life. Work is done in its order, module by module.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ArrivalNo(pub(super) u64);
 
@@ -171,6 +173,8 @@ pub struct Push {
     pub generation: Option<u64>,
     /// `ext.cloudinit.confirm_seconds`.
     pub confirm_seconds: Option<u64>,
+    /// Whose messages confirm it, if it has to be confirmed.
+    pub witness: Option<Witness>,
     /// Wall clock at its arrival, in milliseconds since the Unix epoch.
     pub arrived_ms: u64,
     /// True if it carries a signature that was checked: then its generation is taken once.
@@ -196,10 +200,14 @@ pub struct Accepted {
     pub generation: Option<u64>,
     /// `ext.cloudinit.confirm_seconds`.
     pub confirm_seconds: Option<u64>,
+    /// Whose messages confirm it, if it has to be confirmed.
+    pub witness: Option<Witness>,
     /// Wall clock at its arrival, in milliseconds since the Unix epoch.
     pub arrived_ms: u64,
     /// True once its preimage was recorded: the machine may have been changed by it.
     pub started: bool,
+    /// True once everything is done and waits to be confirmed: whoever finds it so takes it back.
+    pub on_trial: bool,
     /// True if it repeats a message that was finished before, and another push for the module was accepted in
     /// between: to apply it would undo the newer one.
     pub superseded: bool,
@@ -346,6 +354,8 @@ mod tests {
                 generation: None,
                 confirm_seconds: None,
                 arrived_ms: 1,
+                on_trial: false,
+                witness: None,
                 started: false,
                 superseded: false,
             },

@@ -74,6 +74,14 @@ impl<'j> Transaction<'j> {
         self.step(|work| work.started(arrival, preimage))
     }
 
+    /// Everything a push wants is done, and waits to be confirmed.
+    ///
+    /// # Errors
+    /// [`JournalError::NoSuchPush`] changes nothing. If the store fails the transaction is lost.
+    pub fn on_trial(&mut self, arrival: ArrivalNo) -> Result<(), JournalError> {
+        self.step(|work| work.on_trial(arrival))
+    }
+
     /// Ends a push: takes it out of the inbox, keeps what the module now holds, and puts its finish event into
     /// the outbox under its number. `held` is `None` if nothing was applied; then the module's memory and
     /// generation stay. Gives the numbers of events that had to go to make room.

@@ -74,6 +74,8 @@ pub(crate) struct ChangeFigures {
     pub(crate) module: Module,
     pub(crate) waiting: usize,
     pub(crate) at_work: bool,
+    /// How long it may still wait to be confirmed, if it is on trial.
+    pub(crate) on_trial: Option<Duration>,
     pub(crate) results: Results,
 }
 

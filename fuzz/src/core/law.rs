@@ -125,6 +125,7 @@ impl Law {
             Output::Subscribed { client, added, .. } => {
                 assert!(!added.is_empty() && self.clients.contains(&client), "{client}: {added:?}");
             }
+            Output::Proven { client } => assert!(self.alive.contains(&client), "{client} is no more"),
             Output::SessionBegun { client, connection, .. } => {
                 self.begun_at.insert(client, connection.0);
                 assert!(!self.clients.contains(&client), "{client} began twice");

@@ -90,6 +90,10 @@ impl World {
             b'l' => self.publish(script.digit(), script.digit(), script.digit()),
             b'f' => self.feed(script.digit(), script.digit()),
             b't' => self.tell(script.digit()),
+            b'n' => {
+                let client = self.client(script.digit()).unwrap_or(ClientId::from_random(u128::MAX));
+                self.handle(Input::Probe { client });
+            }
             b'y' if script.digit() == 9 => self.handle(Input::Drain),
             b'j' => self.whole_session(script),
             b'm' => self.frame.1 = script.digit(),

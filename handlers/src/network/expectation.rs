@@ -104,7 +104,7 @@ fn addresses(name: &str, system: &dyn System) -> Result<Vec<Cidr>, String> {
         ip_program(system).ok_or_else(|| format!("no `ip` program to see the addresses of `{name}` with"))?;
     let args = ["-json", "address", "show", "dev", name].map(str::to_owned).to_vec();
     let output = system
-        .run(&Invocation { program, args, stdin: None, deadline: DEADLINE })
+        .run(&Invocation { program: program.into(), args, stdin: None, deadline: DEADLINE })
         .map_err(|error| error.to_string())?;
     let shown: Value = serde_json::from_str(&output)
         .map_err(|error| format!("cannot read what `{program} -json` shows: {error}"))?;

@@ -121,7 +121,7 @@ impl Renderer for Netplan {
         let program = ["/usr/sbin/netplan", "/sbin/netplan", "/usr/bin/netplan"];
         let program = program.into_iter().find(|program| system.has_program(program));
         let generate = program.map(|program| Invocation {
-            program,
+            program: program.into(),
             args: vec!["generate".to_owned()],
             stdin: None,
             deadline: DEADLINE,

@@ -187,6 +187,7 @@ fn add_steps(
     plan.steps.extend(files.into_iter().map(Step::File));
     plan.steps.extend(activation.steps);
     plan.warnings.extend(activation.warnings);
+    plan.is_trial = !system.is_sandbox();
     expectation.links = activation.links;
     plan.steps.push(Step::Verify(Verification::Network(expectation)));
     Ok(())

@@ -78,7 +78,7 @@ fn batch(args: &[&str], lines: String, system: &dyn System) -> Result<Invocation
         Refusal::at("network", "a machine with `ip`, to set a link up").hint("install iproute2")
     })?;
     let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-    Ok(Invocation { program, args, stdin: Some(Secret::new(lines)), deadline: DEADLINE })
+    Ok(Invocation { program: program.into(), args, stdin: Some(Secret::new(lines)), deadline: DEADLINE })
 }
 
 #[cfg(test)]

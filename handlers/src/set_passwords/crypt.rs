@@ -104,7 +104,7 @@ mod tests {
     fn crypt_of_this_machine(password: &str, setting: &str) -> Option<String> {
         let script = "my $p = <STDIN>; chomp $p; my $s = <STDIN>; chomp $s; print crypt($p, $s) // '*0'";
         let perl = Invocation {
-            program: "/usr/bin/perl",
+            program: "/usr/bin/perl".into(),
             args: vec!["-e".into(), script.into()],
             stdin: Some(Secret::new(format!("{password}\n{setting}\n"))),
             deadline: Duration::from_secs(30),

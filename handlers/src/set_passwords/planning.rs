@@ -71,7 +71,7 @@ pub(super) fn plan(
     steps.push(Step::Verify(Verification::Passwords(expectation(&changes, request.expire))));
     // Last, so that nobody is shown a password that was not set.
     steps.extend(show(&changes));
-    Ok(Plan { steps, touches, held, warnings: Vec::new(), deferred: Vec::new() })
+    Ok(Plan { steps, touches, ..Plan::nothing(held) })
 }
 
 fn machine_fault(error: &io::Error) -> Refusal {

@@ -49,9 +49,9 @@ pub(super) fn commands(changes: &[Change], programs: Programs, expire: bool) -> 
             None => {}
         }
     }
-    let step = |program, args: &[&str], stdin: Option<String>| Step::Run {
+    let step = |program: &'static str, args: &[&str], stdin: Option<String>| Step::Run {
         command: Invocation {
-            program,
+            program: program.into(),
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             stdin: stdin.map(Secret::new),
             deadline: DEADLINE,

@@ -55,7 +55,7 @@ pub(super) fn run(invocation: &Invocation) -> io::Result<String> {
 }
 
 fn described(invocation: &Invocation) -> String {
-    std::iter::once(invocation.program)
+    std::iter::once(&*invocation.program)
         .chain(invocation.args.iter().map(String::as_str))
         .collect::<Vec<_>>()
         .join(" ")
@@ -63,7 +63,7 @@ fn described(invocation: &Invocation) -> String {
 
 #[expect(clippy::disallowed_methods, reason = "the one place that starts commands")]
 fn start(invocation: &Invocation) -> io::Result<Child> {
-    let program = invocation.program;
+    let program = &*invocation.program;
     if !program.starts_with('/') {
         let text = format!("cannot run `{program}`: expected an absolute path");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
@@ -254,7 +254,7 @@ mod tests {
 
     fn shell(script: &str, stdin: Option<&str>) -> Invocation {
         Invocation {
-            program: "/bin/sh",
+            program: "/bin/sh".into(),
             args: vec!["-c".into(), script.into()],
             stdin: stdin.map(Secret::new),
             deadline: Duration::from_secs(30),
@@ -310,9 +310,9 @@ mod tests {
             failure(&shell("exit 1", None)),
             "`/bin/sh -c exit 1` failed with exit status: 1, without a word"
         );
-        let nothing = Invocation { program: "/no/such", ..shell("", None) };
+        let nothing = Invocation { program: "/no/such".into(), ..shell("", None) };
         assert_eq!(failure(&nothing), "cannot start `/no/such`: no such file or directory");
-        let relative = Invocation { program: "sh", ..shell("", None) };
+        let relative = Invocation { program: "sh".into(), ..shell("", None) };
         assert_eq!(failure(&relative), "cannot run `sh`: expected an absolute path");
     }
 

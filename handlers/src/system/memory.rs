@@ -253,7 +253,7 @@ impl System for MemorySystem {
     }
 
     fn run(&self, invocation: &Invocation) -> io::Result<String> {
-        let program = invocation.program;
+        let program = &*invocation.program;
         if self.sandbox {
             return Err(io::Error::other(format!("cannot run `{program}`: no command runs in a sandbox")));
         }

@@ -1,5 +1,6 @@
 //! The machine as modules see it. Nothing else in this crate touches files, commands, clocks or randomness.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -55,10 +56,10 @@ impl fmt::Debug for FileState {
 }
 
 /// One command: a program, its arguments, and what it reads. Never a shell line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Invocation {
     /// Absolute path of the program, in the machine's own tree.
-    pub program: &'static str,
+    pub program: Cow<'static, str>,
     /// Arguments, none of them secret: other users can read them while the command runs.
     pub args: Vec<String>,
     /// What the command reads on standard input; secrets go here.

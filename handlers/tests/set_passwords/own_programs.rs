@@ -15,7 +15,12 @@ use crate::machine::{HASHES, PASSWD, SHADOW, raw};
 fn by_this_machine(program: &'static str, args: &[&str], stdin: Option<&str>) -> Option<()> {
     let args = args.iter().map(|arg| (*arg).to_owned()).collect();
     let stdin = stdin.map(Secret::new);
-    match HostSystem::real().run(&Invocation { program, args, stdin, deadline: Duration::from_secs(30) }) {
+    match HostSystem::real().run(&Invocation {
+        program: program.into(),
+        args,
+        stdin,
+        deadline: Duration::from_secs(30),
+    }) {
         Ok(_) => Some(()),
         Err(error) => {
             eprintln!("skipped: {error}");

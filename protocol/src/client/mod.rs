@@ -228,6 +228,14 @@ impl Client {
         self.acks.confirm(batch);
     }
 
+    /// Has the server show that it is there, by subscribing anew to what is subscribed already: the next
+    /// [`ClientOutput::Subscribed`] of this pattern is its answer. `None` if there is nothing to ask it for; a session that
+    /// is not connected shows it by being resumed.
+    pub fn probe(&mut self, now: Now) -> Option<ChannelPattern> {
+        self.now = now.uptime;
+        if self.is_connected() { self.subscriptions.repeat() } else { None }
+    }
+
     /// Ends the session. [`ClientOutput::Ended`] follows, at the latest after the network delay.
     pub fn disconnect(&mut self, now: Now) {
         self.now = now.uptime;

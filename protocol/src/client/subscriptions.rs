@@ -76,6 +76,14 @@ impl Subscriptions {
         Answer::Settled
     }
 
+    /// Has the server asked once more about a pattern that it knows; `None` if it knows none.
+    pub(super) fn repeat(&mut self) -> Option<ChannelPattern> {
+        let mut known = self.0.iter_mut().filter(|(_, entry)| entry.wanted && entry.from.is_none());
+        let (pattern, entry) = known.find(|(_, entry)| matches!(entry.server, Known::Yes))?;
+        entry.server = Known::Perhaps;
+        Some(pattern.clone())
+    }
+
     /// Forgets a pattern, and has the server forget it if it may know.
     pub(super) fn remove(&mut self, pattern: &ChannelPattern) {
         if let Some(entry) = self.0.get_mut(pattern) {

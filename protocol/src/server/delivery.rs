@@ -6,6 +6,7 @@ use super::batch::Batch;
 use super::connection::Connections;
 use super::io::{Carrier, Output};
 use super::policy::Principal;
+use super::probe::Probe;
 use super::queue::QueuedEvent;
 use super::reply::{Origin, Reply};
 use super::session::{Session, SessionKey};
@@ -132,6 +133,9 @@ impl Server {
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.expires = expires;
         session.answering = Some(connection);
+        if session.probe == Probe::Asked {
+            session.probe = Probe::Sent;
+        }
         let first = !std::mem::replace(&mut session.connected, true);
         let mut reply = Reply::success(origin);
         if first {

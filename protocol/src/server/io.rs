@@ -73,6 +73,8 @@ pub struct Sender {
     pub principal: Principal,
     /// Its session; none for an unconnected publish.
     pub client: Option<ClientId>,
+    /// Where it is.
+    pub address: PeerAddress,
 }
 
 /// What a connection can do.
@@ -153,6 +155,11 @@ pub enum Input<'a> {
         offer: OfferId,
         /// Accepted, or the refusal that the publisher reads.
         verdict: Result<(), BayeuxError>,
+    },
+    /// Has a client show that it is there: [`Output::Proven`] follows if it does.
+    Probe {
+        /// The client.
+        client: ClientId,
     },
     /// The server is about to end: held connects are answered and every connection is closed.
     Drain,
@@ -263,6 +270,12 @@ pub enum Output {
         /// What it was subscribed to already.
         had: Vec<ChannelPattern>,
     },
+    /// A client that was asked for it has shown that it is there: it was given something since, and has said something
+    /// after that.
+    Proven {
+        /// The client.
+        client: ClientId,
+    },
     /// A session has begun.
     SessionBegun {
         /// Whose.
@@ -306,6 +319,7 @@ impl fmt::Debug for Input<'_> {
             }
             Self::CaughtUp { client, pattern } => write!(f, "CaughtUp({client}, {pattern})"),
             Self::Settled { offer, verdict } => write!(f, "Settled({offer:?}, {verdict:?})"),
+            Self::Probe { client } => write!(f, "Probe({client})"),
             Self::Drain => f.write_str("Drain"),
         }
     }
@@ -329,6 +343,7 @@ impl fmt::Debug for Output {
             Self::Subscribed { client, principal, added, had } => {
                 write!(f, "Subscribed({client}, {principal}, {added:?}, had {had:?})")
             }
+            Self::Proven { client } => write!(f, "Proven({client})"),
             Self::SessionBegun { client, principal, connection, .. } => {
                 write!(f, "SessionBegun({client}, {principal}, {connection})")
             }

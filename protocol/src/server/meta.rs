@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::extensions::replay;
 use super::io::{Carrier, EndReason, Output};
 use super::policy::Principal;
+use super::probe::Probe;
 use super::reply::{Origin, Reply};
 use super::session::{HeldConnect, SessionKey};
 use super::subscriptions::Granted;
@@ -71,6 +72,7 @@ impl Server {
         origin: &mut Origin,
         alone: bool,
     ) {
+        self.note_connect(key);
         // A second connect replaces the first, which gets a normal empty answer.
         self.answer_held(key);
         if self.connections.get(connection).is_some_and(|stream| stream.carrier == Carrier::Exchange) {
@@ -89,7 +91,8 @@ impl Server {
         }
         // Never longer than we would by ourselves, whatever the client asks.
         let hold = advice.timeout.map_or(self.config.advice.timeout, |t| t.min(self.config.advice.timeout));
-        if session.connected && alone && !carries_events && !hold.is_zero() {
+        let is_probed = session.probe == Probe::Asked;
+        if session.connected && alone && !carries_events && !is_probed && !hold.is_zero() {
             let until = self.now.uptime + hold;
             session.held = Some(HeldConnect { origin: origin.take(), until, on: connection });
             if let Some(connection) = self.connections.get_mut(connection) {

@@ -6,7 +6,7 @@
 //!
 //! This file dispatches inputs. `receive` reads messages and finds their rule; the rules are in `meta` (handshake,
 //! connect, subscribe, …) and `publish` (who gets what); `delivery` makes frames of queues; `lifecycle` is how
-//! connections and sessions begin and end; `extensions` are in files of their own.
+//! connections and sessions begin and end; `probe` asks whether a client is still there; `extensions` are in files of their own.
 
 mod batch;
 mod connection;
@@ -17,6 +17,7 @@ mod lifecycle;
 mod meta;
 mod outgoing;
 mod policy;
+mod probe;
 mod publish;
 mod queue;
 mod receive;
@@ -132,6 +133,7 @@ impl Server {
             }
             Input::CaughtUp { client, pattern } => self.caught_up(client, pattern),
             Input::Settled { offer, verdict } => self.settle(offer, verdict),
+            Input::Probe { client } => self.probe(client),
             Input::Drain => self.drain(),
         }
     }

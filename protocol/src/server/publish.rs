@@ -77,14 +77,16 @@ impl Server {
     ) -> Result<Sender, BayeuxError> {
         if let Some(key) = session {
             let session = self.sessions.get(key).ok_or_else(BayeuxError::unknown_client)?;
-            return Ok(Sender { principal: session.principal.clone(), client: Some(session.client) });
+            let (principal, address) = (session.principal.clone(), session.peer.address.clone());
+            return Ok(Sender { principal, client: Some(session.client), address });
         }
         let stream = self.connections.get(connection).ok_or_else(BayeuxError::unknown_client)?;
         let principal = self.policy.admit_unconnected(&stream.peer)?;
+        let address = stream.peer.address.clone();
         if stream.session.is_none() {
             self.await_session(connection);
         }
-        Ok(Sender { principal, client: None })
+        Ok(Sender { principal, client: None, address })
     }
 
     /// Keeps a request until its verdict comes.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::extensions::ack::AckState;
 use super::policy::{Peer, Principal};
+use super::probe::Probe;
 use super::queue::SessionQueue;
 use super::reply::Origin;
 use crate::channel::ChannelPattern;
@@ -58,6 +59,8 @@ pub(super) struct Session {
     /// Its events are on their way out: its stream is marked or being written, or its held connect is on the list of
     /// those with something to carry.
     pub(super) stirred: bool,
+    /// Whether it is asked to show that it is there.
+    pub(super) probe: Probe,
 }
 
 impl Session {
@@ -83,6 +86,7 @@ impl Session {
             ack: ack.then(Box::default),
             armed: None,
             stirred: false,
+            probe: Probe::Idle,
         }
     }
 

@@ -27,6 +27,7 @@ fn push(id: &str, payload: &str) -> Push {
         payload: raw(payload).into(),
         generation: None,
         confirm_seconds: None,
+        witness: None,
         arrived_ms: 7,
         signed: false,
     }

@@ -4,6 +4,7 @@ use cloud_channel_handlers::{FileState, Held, Preimage};
 use serde_json::json;
 
 use super::*;
+use crate::witness::Witness;
 
 fn root() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -25,6 +26,7 @@ fn a_push_survives_until_it_is_finished() {
     wanted.module = Module::SetPasswords;
     wanted.generation = Some(4);
     wanted.confirm_seconds = Some(30);
+    wanted.witness = Some(Witness::link());
     let accepted = accept(&mut journal, &wanted);
     once(&mut journal, |txn| txn.started(accepted.arrival, &shadow()));
     drop(journal);
@@ -32,6 +34,12 @@ fn a_push_survives_until_it_is_finished() {
     let mut journal = open(root.path());
     let contents = journal.load().unwrap();
     assert_eq!(contents.inbox, [Accepted { started: true, ..accepted.clone() }]);
+    once(&mut journal, |txn| txn.on_trial(accepted.arrival));
+    drop(journal);
+
+    let mut journal = open(root.path());
+    let contents = journal.load().unwrap();
+    assert_eq!(contents.inbox, [Accepted { started: true, on_trial: true, ..accepted.clone() }]);
     assert_eq!(contents.inbox[0].spelling.as_str(), "cc_set_password");
     let entry = journal.entry(accepted.arrival).unwrap();
     assert_eq!(entry.payload.as_raw().get(), r#"{"version": 2}"#);

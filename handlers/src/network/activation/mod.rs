@@ -153,5 +153,5 @@ fn same_name(link: &Link) -> (String, String) {
 
 fn command<'a>(program: &'static str, args: impl IntoIterator<Item = &'a str>) -> Invocation {
     let args = args.into_iter().map(str::to_owned).collect();
-    Invocation { program, args, stdin: None, deadline: DEADLINE }
+    Invocation { program: program.into(), args, stdin: None, deadline: DEADLINE }
 }

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::{CloseReason, EndReason};
+use super::super::{CloseReason, EndReason, Input, Output};
 use super::{Driver, NOTHING, assert_success, channels, connect, data, error, publish, subscribe};
+use crate::ids::ClientId;
 
 fn connect_with(client: &str, id: &str, timeout: &Value) -> Value {
     let mut message = connect(client);
@@ -216,4 +217,39 @@ fn who_reads_slowly_keeps_its_session() {
     assert_eq!(data(&driver.take(1)), [1, 2]);
     driver.advance(9.9);
     assert_success(&driver.ask_one(1, &subscribe(&client, &json!("/b"))));
+}
+
+/// The clients that have shown that they are there.
+fn proven(driver: &Driver) -> usize {
+    driver.outputs.iter().filter(|output| matches!(output, Output::Proven { .. })).count()
+}
+
+#[test]
+fn a_probe_is_answered_by_the_connect_after_a_reply() {
+    let mut driver = Driver::new();
+    let client = connected(&mut driver);
+    driver.send(1, &connect(&client));
+    let probe = Input::Probe { client: ClientId::parse(&client).unwrap() };
+    driver.input(probe);
+    assert_eq!(driver.take(1).len(), 1, "the held connect is answered at once");
+    driver.send(1, &publish(&client, "/x", &json!(1)));
+    assert_eq!(proven(&driver), 0, "what else comes may have been on its way");
+    driver.take(1);
+    assert_eq!(driver.ask(1, &connect(&client)), NOTHING, "and the next is held again");
+    assert_eq!(proven(&driver), 1);
+    driver.advance(30.1);
+    driver.send(1, &connect(&client));
+    assert_eq!(proven(&driver), 1, "once");
+}
+
+#[test]
+fn a_probe_waits_for_a_connect_that_is_under_way() {
+    let mut driver = Driver::new();
+    let client = connected(&mut driver);
+    driver.input(Input::Probe { client: ClientId::parse(&client).unwrap() });
+    assert_success(&driver.ask_one(1, &connect(&client)));
+    assert_eq!(proven(&driver), 0, "it may have been sent before");
+    assert_eq!(driver.ask(1, &connect(&client)), NOTHING);
+    assert_eq!(proven(&driver), 1);
+    driver.input(Input::Probe { client: ClientId::from_random(7) });
 }

@@ -66,6 +66,8 @@ enum Step {
     Tell(usize),
     Settle(bool),
     Wait(u64),
+    /// Asks the n-th newest session to show that it is there.
+    Probe(usize),
     Drain,
 }
 
@@ -103,6 +105,7 @@ fn step() -> impl Strategy<Value = Step> {
         40 => (channel, 1..9_usize).prop_map(|(channel, count)| Step::Burst(channel, count)),
         30 => session.prop_map(Step::Tell),
         30 => any::<bool>().prop_map(Step::Settle),
+        20 => (0..4_usize).prop_map(Step::Probe),
         40 => prop_oneof![0..2_000_u64, 0..40_000_u64].prop_map(Step::Wait),
         1 => Just(Step::Drain),
     ]
@@ -173,6 +176,10 @@ impl Player {
                 }
             }
             Step::Wait(millis) => self.model.advance(Duration::from_millis(millis)),
+            Step::Probe(session) => {
+                let client = self.client(session);
+                self.model.input(Input::Probe { client });
+            }
             Step::Drain => self.model.input(Input::Drain),
         }
     }

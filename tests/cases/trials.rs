@@ -1,0 +1,176 @@
+//! A change of the network stays only if somebody confirms it.
+
+use cloud_channel_tests::inside::{Inside, NETPLAN, OLD, machine};
+use cloud_channel_tests::message::{assert_accepted, assert_refused, description, finishes, result};
+use cloud_channel_tests::peer::Peer;
+use cloud_channel_tests::sandbox::INSTANCE;
+use serde_json::{Value, json};
+
+/// Longer than any test.
+const LONG: u64 = 600;
+
+async fn push(peer: &mut Peer, id: &str, confirm_seconds: Option<u64>) {
+    let data = json!({"ethernets": {"eth0": {"dhcp6": true}}});
+    let channel = format!("/cloudinit/{INSTANCE}/config/set/network");
+    let ext = json!({"cloudinit": {"confirm_seconds": confirm_seconds}});
+    assert_accepted(&peer.request(json!({"channel": channel, "id": id, "data": data, "ext": ext})).await);
+}
+
+async fn word(peer: &mut Peer, verb: &str, data: Value) -> Value {
+    let channel = format!("/cloudinit/{INSTANCE}/config/{verb}/network");
+    peer.request(json!({"channel": channel, "data": data})).await
+}
+
+async fn until_on_trial(watcher: &mut Peer) {
+    let on_trial = |status: &Value| status["modules"]["network"]["on_trial_seconds"].is_number();
+    watcher.status_when("a trial", on_trial).await;
+}
+
+/// The peer reads, and so it connects again where a connect was answered.
+async fn goes_on(peer: &mut Peer) {
+    peer.status().await;
+}
+
+fn assert_kept(inside: &Inside) {
+    let text = inside.system().text(NETPLAN).unwrap();
+    assert!(text.contains("dhcp6: true"), "{text}");
+    assert_eq!(reconfigured(inside), 1);
+}
+
+fn assert_taken_back(inside: &Inside) {
+    assert_eq!(inside.system().text(NETPLAN).as_deref(), Some(OLD));
+    assert_eq!(reconfigured(inside), 2, "once for the new files, once for the old");
+}
+
+fn reconfigured(inside: &Inside) -> usize {
+    let commands = inside.system().invocations();
+    commands.iter().filter(|command| command.args.first().is_some_and(|arg| arg == "reconfigure")).count()
+}
+
+#[tokio::test]
+async fn a_change_stays_if_its_sender_is_still_there() {
+    let inside = Inside::start(machine()).await;
+    let (mut watcher, mut sender) = (inside.here().await, inside.remote().await);
+    push(&mut sender, "p", Some(LONG)).await;
+    until_on_trial(&mut watcher).await;
+    assert!(!watcher.events().iter().any(|event| finishes(event, "p")), "it has only been spoken to");
+    goes_on(&mut sender).await;
+    assert_eq!(result(&watcher.finish("p").await), "SUCCESS");
+    assert_kept(&inside);
+    inside.stop().await;
+}
+
+#[tokio::test]
+async fn what_nobody_confirms_is_taken_back() {
+    let inside = Inside::start(machine()).await;
+    let (mut watcher, mut sender) = (inside.here().await, inside.remote().await);
+    push(&mut sender, "p", Some(1)).await;
+    let finish = watcher.finish("p").await;
+    assert_eq!(result(&finish), "FAIL");
+    let text = description(&finish);
+    assert!(text.contains("not confirmed within 1 s") && text.contains("put back as it was"), "{text}");
+    assert_taken_back(&inside);
+    // The module holds what it held before: the same push is a change again.
+    push(&mut sender, "again", Some(1)).await;
+    assert_eq!(result(&watcher.finish("again").await), "FAIL");
+    assert_eq!(inside.system().text(NETPLAN).as_deref(), Some(OLD));
+    inside.stop().await;
+}
+
+#[tokio::test]
+async fn a_sender_who_comes_back_confirms() {
+    let inside = Inside::start(machine()).await;
+    let (mut watcher, mut sender) = (inside.here().await, inside.remote().await);
+    push(&mut sender, "p", Some(LONG)).await;
+    until_on_trial(&mut watcher).await;
+    drop(sender);
+    let mut back = inside.remote().await;
+    goes_on(&mut back).await;
+    assert_eq!(result(&watcher.finish("p").await), "SUCCESS");
+    assert_kept(&inside);
+    back.leave().await;
+    inside.stop().await;
+}
+
+#[tokio::test]
+async fn a_word_decides_and_names_its_change() {
+    let inside = Inside::start(machine()).await;
+    let (mut watcher, mut sender) = (inside.here().await, inside.remote().await);
+    assert_refused(&word(&mut watcher, "confirm", json!({})).await, &["404:", "No change of network waits"]);
+    push(&mut sender, "p", Some(LONG)).await;
+    until_on_trial(&mut watcher).await;
+    for (data, parts) in [
+        (json!({"cause": "other"}), ["409:", "expected the cause \"p\""]),
+        (json!({"cause": {}}), ["400:", "message id"]),
+        (json!({"why": 1}), ["400:", "`cause`"]),
+        (json!([]), ["400:", "an object"]),
+    ] {
+        assert_refused(&word(&mut watcher, "confirm", data).await, &parts);
+    }
+    assert_accepted(&word(&mut watcher, "confirm", json!({"cause": "p"})).await);
+    assert_eq!(result(&watcher.finish("p").await), "SUCCESS");
+    assert_kept(&inside);
+    inside.stop().await;
+}
+
+#[tokio::test]
+async fn people_may_take_a_change_back() {
+    let inside = Inside::start(machine()).await;
+    let (mut watcher, mut sender) = (inside.here().await, inside.remote().await);
+    push(&mut sender, "p", Some(LONG)).await;
+    until_on_trial(&mut watcher).await;
+    assert_accepted(&word(&mut watcher, "rollback", json!({})).await);
+    let finish = watcher.finish("p").await;
+    assert_eq!(result(&finish), "FAIL");
+    assert!(description(&finish).contains("asked for it"), "{finish}");
+    assert_taken_back(&inside);
+    inside.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_on_the_machine_is_not_cut_off_and_may_ask_for_a_trial() {
+    let inside = Inside::start(machine()).await;
+    let mut local = inside.here().await;
+    push(&mut local, "at-once", None).await;
+    assert_eq!(result(&local.finish("at-once").await), "SUCCESS");
+    assert_kept(&inside);
+    let undo = json!({"ethernets": {"eth0": {"dhcp6": null}}});
+    let channel = format!("/cloudinit/{INSTANCE}/config/set/network");
+    let ext = json!({"cloudinit": {"confirm_seconds": LONG}});
+    assert_accepted(
+        &local.request(json!({"channel": channel, "id": "tried", "data": undo, "ext": ext})).await,
+    );
+    until_on_trial(&mut local).await;
+    assert_accepted(&word(&mut local, "confirm", json!({})).await);
+    assert_eq!(result(&local.finish("tried").await), "SUCCESS");
+    inside.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_of_the_daemon_takes_back_what_is_on_trial() {
+    let inside = Inside::start(machine()).await;
+    let (mut watcher, mut sender) = (inside.here().await, inside.remote().await);
+    push(&mut sender, "p", Some(LONG)).await;
+    until_on_trial(&mut watcher).await;
+    // Nobody is there to hear of it before the next start.
+    watcher.leave().await;
+    let inside = inside.restart().await;
+    let finish = inside.here().await.finish("p").await;
+    assert_eq!(result(&finish), "FAIL");
+    assert!(description(&finish).contains("stopped before it was confirmed"), "{finish}");
+    assert_taken_back(&inside);
+    inside.stop().await;
+}
+
+#[tokio::test]
+async fn how_long_a_trial_may_take_is_bounded() {
+    let inside = Inside::start(machine()).await;
+    let mut sender = inside.remote().await;
+    let channel = format!("/cloudinit/{INSTANCE}/config/set/network");
+    for seconds in [0, 86_401] {
+        let ext = json!({"cloudinit": {"confirm_seconds": seconds}});
+        let reply = sender.request(json!({"channel": channel, "data": {}, "ext": ext})).await;
+        assert_refused(&reply, &["400:ext.cloudinit.confirm_seconds", "expected 1 to 86400 seconds"]);
+    }
+    inside.stop().await;
+}
