@@ -22,6 +22,7 @@ mod name;
 mod netplan;
 mod networkd;
 mod object;
+mod origin;
 mod place;
 mod planning;
 mod rename;

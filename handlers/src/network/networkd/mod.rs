@@ -7,25 +7,19 @@ mod unit;
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::activation::{self, Activator};
 use super::address::MacAddress;
 use super::device::Device;
 use super::link::{text, unreadable};
 use super::name::{DeviceId, Pattern};
+use super::origin;
 use super::renderer::{Desired, Origin, RenderedFile, Renderer};
-use super::yaml;
 use crate::{FileState, Refusal, System};
 
 const FOLDER: &str = "/etc/systemd/network";
 
 /// How names of our files begin, which are cloud-init's.
 const PREFIX: &str = "10-cloud-init-";
-
-/// Where cloud-init (23.4 and later) keeps the config that it rendered.
-const ORIGINS: [&str; 2] =
-    ["/var/lib/cloud/instance/network-config.json", "/run/cloud-init/network-config.json"];
 
 /// Renders for systemd-networkd.
 #[derive(Debug)]
@@ -36,21 +30,8 @@ impl Renderer for Networkd {
         "networkd"
     }
 
-    /// Version 2 only: a version 1 config says nothing that a push could be merged into.
     fn origin(&self, system: &dyn System) -> Result<Option<Origin>, Refusal> {
-        for path in ORIGINS {
-            let content = yaml::read(path, system)?.map_err(|error| {
-                Refusal::at("network", format!("a file `{path}` that can be read"))
-                    .given(error.to_string())
-                    .hint("it holds what cloud-init configured, and a push must merge into that")
-            })?;
-            let Some(content) = content else { continue };
-            let document = content.get("network").cloned().unwrap_or(content);
-            if document.get("version").and_then(Value::as_u64) == Some(2) {
-                return Ok(Some(Origin { document, source: path.to_owned() }));
-            }
-        }
-        Ok(None)
+        origin::network_config_json(system)
     }
 
     fn files_of_origin(&self, system: &dyn System) -> Result<BTreeSet<String>, Refusal> {
