@@ -107,6 +107,7 @@ fn take(step: &Step, system: &dyn System) -> Result<(), String> {
         Step::Run { command, .. } => run(command, system),
         Step::Regenerate { command, folder } => regenerate(command, folder, system),
         Step::Await { path, what } => await_path(path, what, system),
+        Step::AtUndo(_) => Ok(()),
         Step::Show(line) => system.show_on_console(line).map_err(|error| error.to_string()),
         Step::Verify(Verification::Network(expectation)) => network::verify(expectation, system),
         Step::Verify(Verification::Passwords(expectation)) => set_passwords::verify(expectation, system),
@@ -297,6 +298,21 @@ mod tests {
         let programs: Vec<String> =
             system.invocations().into_iter().map(|run| run.program.into_owned()).collect();
         assert_eq!(programs, ["/bin/set", "/bin/reload", "/bin/reload"]);
+    }
+
+    #[test]
+    fn what_an_undo_needs_runs_in_its_turn_and_only_then() {
+        let steps = vec![Step::AtUndo(command("/bin/raise")), file("/etc/a", Some("old\n"), Some("new\n"))];
+        let plan = Plan { steps, ..Plan::default() };
+        for fails in [false, true] {
+            let system = machine().with_program("/bin/raise");
+            if fails {
+                system.fail_at(1);
+            }
+            let outcome = apply(&plan, &plan.preimage(None), &system);
+            assert_eq!(matches!(outcome, Outcome::Failed { undone: Ok(()), .. }), fails, "{outcome}");
+            assert_eq!(system.invocations().len(), usize::from(fails));
+        }
     }
 
     #[test]

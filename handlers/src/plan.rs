@@ -45,6 +45,8 @@ pub enum Step {
         /// What it belongs to, for people.
         what: &'static str,
     },
+    /// Nothing yet: a command that an undo comes to in this step's turn, be it that later steps were never taken.
+    AtUndo(Invocation),
     /// Show a generated password on the machine's console.
     Show(Secret),
     /// Look at the machine until it is as it should be; failing that, undo everything.
@@ -135,6 +137,7 @@ impl Plan {
             Step::Run { .. }
             | Step::Regenerate { .. }
             | Step::Await { .. }
+            | Step::AtUndo(_)
             | Step::Show(_)
             | Step::Verify(_) => None,
         })

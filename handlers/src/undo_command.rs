@@ -25,6 +25,7 @@ impl UndoCommand {
     pub fn of(step: &Step) -> Option<Self> {
         match step {
             Step::Run { undo, .. } => undo.clone().map(Self::Run),
+            Step::AtUndo(command) => Some(Self::Run(command.clone())),
             Step::Regenerate { command, folder } => {
                 Some(Self::Regenerate { command: command.clone(), folder: (*folder).to_owned() })
             }
