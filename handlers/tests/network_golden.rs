@@ -23,7 +23,8 @@ use cloud_channel_handlers::{
 use cloud_channel_protocol::Module;
 use serde_json::value::RawValue;
 
-const NETWORK_FOLDERS: [&str; 2] = ["/etc/netplan/", "/etc/systemd/network/"];
+const NETWORK_FOLDERS: [&str; 4] =
+    ["/etc/netplan/", "/etc/systemd/network/", "/etc/network/interfaces.d/", "/etc/udev/rules.d/"];
 
 struct Case {
     folder: PathBuf,

@@ -14,6 +14,7 @@ mod address;
 mod base;
 mod config;
 mod device;
+mod eni;
 mod expectation;
 mod hidden;
 mod link;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::activation::Activator;
 use super::config::NetworkConfig;
 use super::device::Device;
+use super::eni::Eni;
 use super::link::unreadable;
 use super::name::DeviceId;
 use super::netplan::Netplan;
@@ -74,7 +75,7 @@ struct Choice {
     why: String,
 }
 
-const SUPPORTED: &str = "netplan or networkd";
+const SUPPORTED: &str = "netplan, networkd or eni";
 
 /// The order in which cloud-init tries renderers when nothing is configured.
 const DEFAULT_ORDER: &[&str] = &["eni", "sysconfig", "netplan", "network-manager", "networkd"];
@@ -88,6 +89,7 @@ pub(super) fn choose(system: &dyn System) -> Result<Box<dyn Renderer>, Refusal> 
     match choice.name.as_str() {
         "netplan" => Ok(Box::new(Netplan)),
         "networkd" => Ok(Box::new(Networkd)),
+        "eni" => Ok(Box::new(Eni)),
         other => Err(Refusal::at("network", format!("a machine configured by {SUPPORTED}"))
             .given(other)
             .hint(format!("chosen because {}; name another in system_info.network.renderers", choice.why))),
@@ -108,7 +110,8 @@ fn choice(system: &dyn System) -> Result<Choice, Refusal> {
     }
     let listed = |path: &str| system.list(path).map_err(|error| unreadable(&error));
     if system.is_sandbox() && listed("/usr")?.is_empty() {
-        // A folder without programs is no machine image; the wish of its cloud.cfg counts, else netplan.
+        // A folder without programs is no machine image; the wish of its cloud.cfg counts, else netplan. eni needs an
+        // interfaces file beside it, which such a folder has not.
         let name = order.iter().find(|name| ["netplan", "networkd"].contains(&name.as_str()));
         let name = name.map_or("netplan", String::as_str).to_owned();
         return Ok(Choice { name, why });

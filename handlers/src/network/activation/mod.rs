@@ -9,11 +9,13 @@
 //! device stands for, its name, and what is looked for afterwards. Each command's undo is right once the old files are
 //! back; for most it is the same command again.
 
+mod ifupdown;
 mod networkd;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub(super) use ifupdown::Ifupdown;
 pub(super) use networkd::Networkd;
 
 use super::config::NetworkConfig;

@@ -1,0 +1,248 @@
+//! The network module on a machine with ifupdown that fails or stops at any moment: it ends as it was, or as it was
+//! asked. The machine's `ifup` and `ifdown` are as hard as the real ones: an address that is there already is a fault,
+//! and so is an interface that the file does not have.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
+
+use std::collections::BTreeMap;
+
+use cloud_channel_handlers::system::MemorySystem;
+use cloud_channel_handlers::{
+    ConfigModule, FileState, Held, Invocation, Outcome, Plan, apply, config_module, put_back,
+};
+use cloud_channel_protocol::Module;
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
+
+type Files = BTreeMap<String, FileState>;
+
+const FILE: &str = "/etc/network/interfaces.d/50-cloud-init";
+const STATE: &str = "/run/network/ifstate";
+const OLD: &str = "auto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet static\n    \
+    address 192.0.2.9/24\n    mtu 1500\n";
+
+fn network() -> &'static dyn ConfigModule {
+    config_module(Module::Network)
+}
+
+/// Changes a card that is up, and adds one that has to be renamed.
+fn push() -> Box<RawValue> {
+    to_raw_value(&json!({"network": {"ethernets": {
+        "eth0": {"mtu": 1400, "addresses": ["192.0.2.5/24"]},
+        "lan": {
+            "match": {"macaddress": "00:11:22:33:44:55"},
+            "set-name": "ens0",
+            "addresses": ["198.51.100.5/24"],
+        },
+    }}}))
+    .unwrap()
+}
+
+fn put(files: &mut Files, path: String, text: impl Into<String>) {
+    files.insert(path, FileState::of_root(text.into(), 0o644));
+}
+
+fn text(files: &Files, path: &str) -> Option<String> {
+    files.get(path).map(|file| String::from_utf8(file.content.clone()).unwrap())
+}
+
+fn state(files: &Files) -> Vec<String> {
+    text(files, STATE).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn set_state(files: &mut Files, name: &str, up: bool) {
+    let line = format!("{name}={name}");
+    let mut lines = state(files);
+    lines.retain(|other| *other != line);
+    lines.extend(up.then_some(line));
+    lines.sort();
+    put(files, STATE.into(), lines.join("\n"));
+}
+
+/// An interface's options, if there is a stanza.
+fn options(interfaces: &str, name: &str) -> Option<BTreeMap<String, String>> {
+    let start = format!("iface {name} ");
+    let mut lines = interfaces.lines().skip_while(|line| !line.starts_with(&start));
+    lines.next()?;
+    let options = lines.take_while(|line| line.starts_with(' '));
+    let pair =
+        |line: &str| line.trim().split_once(' ').map(|(key, value)| (key.to_owned(), value.to_owned()));
+    Some(options.filter_map(pair).collect())
+}
+
+fn ifup(invocation: &Invocation, files: &mut Files) -> Result<String, String> {
+    for name in &invocation.args {
+        if state(files).contains(&format!("{name}={name}")) {
+            continue;
+        }
+        let interfaces = text(files, FILE).unwrap_or_default();
+        let options = options(&interfaces, name).ok_or_else(|| format!("unknown interface {name}"))?;
+        let link = format!("/sys/class/net/{name}");
+        if !files.contains_key(&format!("{link}/flags")) {
+            return Err(format!("Cannot find device {name}"));
+        }
+        if files.contains_key(&format!("/test/{name}")) {
+            return Err("RTNETLINK answers: File exists".into());
+        }
+        if let Some(mtu) = options.get("mtu") {
+            put(files, format!("{link}/mtu"), format!("{mtu}\n"));
+        }
+        put(files, format!("{link}/flags"), "0x1003\n");
+        put(files, format!("/test/{name}"), options["address"].clone());
+        set_state(files, name, true);
+    }
+    Ok(String::new())
+}
+
+fn ifdown(invocation: &Invocation, files: &mut Files) -> Result<String, String> {
+    let by_hand = invocation.args.iter().any(|arg| arg == "/dev/stdin");
+    let force = invocation.args.iter().any(|arg| arg == "--force");
+    let interfaces = match &invocation.stdin {
+        Some(stdin) if by_hand => stdin.expose().to_owned(),
+        _ => text(files, FILE).unwrap_or_default(),
+    };
+    let names = invocation.args.iter().filter(|arg| !arg.starts_with('-') && *arg != "/dev/stdin");
+    for name in names {
+        options(&interfaces, name).ok_or_else(|| format!("unknown interface {name}"))?;
+        if !force && !state(files).contains(&format!("{name}={name}")) {
+            continue;
+        }
+        files.remove(&format!("/test/{name}"));
+        let flags = format!("/sys/class/net/{name}/flags");
+        if files.contains_key(&flags) {
+            put(files, flags, "0x1002\n");
+        }
+        set_state(files, name, false);
+    }
+    Ok(String::new())
+}
+
+/// The kernel's part: renames a link that is down, and shows addresses.
+fn ip(invocation: &Invocation, files: &mut Files) -> Result<String, String> {
+    let Some(script) = &invocation.stdin else {
+        let shown = text(files, &format!("/test/{}", invocation.args.last().unwrap()));
+        let address = shown.as_deref().and_then(|address| address.split_once('/'));
+        let info = address
+            .map(|(local, prefix)| json!({"local": local, "prefixlen": prefix.parse::<u8>().unwrap()}));
+        return Ok(json!([{"addr_info": info.into_iter().collect::<Vec<_>>()}]).to_string());
+    };
+    let force = invocation.args.iter().any(|arg| arg == "-force");
+    for line in script.expose().lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let folder = format!("/sys/class/net/{}/", words[3]);
+        let attributes: Vec<String> =
+            files.keys().filter(|path| path.starts_with(&folder)).cloned().collect();
+        if attributes.is_empty() && !force {
+            return Err(format!("no link {}", words[3]));
+        }
+        if words[4] == "name" {
+            for path in attributes {
+                let file = files.remove(&path).unwrap();
+                files.insert(path.replace(&folder, &format!("/sys/class/net/{}/", words[5])), file);
+            }
+        }
+    }
+    Ok(String::new())
+}
+
+fn machine() -> MemorySystem {
+    let origin = json!({"network": {"version": 2, "ethernets": {"eth0": {"mtu": 1500, "addresses": ["192.0.2.9/24"]}}}});
+    let mut system = MemorySystem::new()
+        .with_program("/usr/sbin/ifquery")
+        .with_command("/usr/sbin/ifup", ifup)
+        .with_command("/usr/sbin/ifdown", ifdown)
+        .with_command("/usr/sbin/ip", ip)
+        .with_file("/etc/network/interfaces", "source /etc/network/interfaces.d/*\n")
+        .with_file("/run/cloud-init/network-config.json", origin.to_string())
+        .with_file(FILE, OLD)
+        .with_file(STATE, "eth0=eth0\nlo=lo")
+        .with_file("/test/eth0", "192.0.2.9/24");
+    for (link, address, flags) in
+        [("eth0", "52:54:00:00:00:01", "0x1003\n"), ("eth1", "00:11:22:33:44:55", "0x1002\n")]
+    {
+        let folder = format!("/sys/class/net/{link}");
+        system = system
+            .with_file(&format!("{folder}/address"), format!("{address}\n"))
+            .with_file(&format!("{folder}/mtu"), "1500\n")
+            .with_file(&format!("{folder}/flags"), flags);
+    }
+    system
+}
+
+fn plan(system: &MemorySystem) -> Plan {
+    network().plan(&Held::nothing(), &push(), system).unwrap()
+}
+
+fn clean_run() -> (Files, usize, Held) {
+    let system = machine();
+    let plan = plan(&system);
+    match apply(&plan, &plan.preimage(None), &system) {
+        Outcome::Done { held, warnings } => {
+            assert_eq!(warnings, Vec::<String>::new());
+            (system.files(), system.effects(), held)
+        }
+        Outcome::Failed { reason, .. } => panic!("{reason}"),
+    }
+}
+
+#[test]
+fn a_clean_run_takes_down_renames_and_brings_up() {
+    let (files, effects, held) = clean_run();
+    assert_eq!(text(&files, "/test/eth0").unwrap(), "192.0.2.5/24");
+    assert_eq!(text(&files, "/test/ens0").unwrap(), "198.51.100.5/24");
+    assert_eq!(state(&files), ["ens0=ens0", "eth0=eth0", "lo=lo"]);
+    // ifdown, rename, two files, ifup, and a look at each card.
+    assert_eq!(effects, 7);
+    let system = machine();
+    let first = plan(&system);
+    apply(&first, &first.preimage(None), &system);
+    assert!(network().plan(&held, &push(), &system).unwrap().is_empty());
+}
+
+#[test]
+fn a_fault_at_any_effect_ends_as_it_was() {
+    let (new, effects, _) = clean_run();
+    for late in [false, true] {
+        for n in 1..=effects {
+            let system = machine();
+            let old = system.files();
+            let plan = plan(&system);
+            if late {
+                system.fail_late_at(n);
+            } else {
+                system.fail_at(n);
+            }
+            match apply(&plan, &plan.preimage(None), &system) {
+                Outcome::Failed { reason, undone } => {
+                    assert_eq!(undone, Ok(()), "effect {n}, {reason}");
+                    assert_eq!(system.files(), old, "effect {n}, late {late}, {reason}");
+                }
+                // A look that fails is followed by another.
+                Outcome::Done { .. } => {
+                    assert!(n > effects - 2, "only a look may fail without consequence, and not {n}");
+                    assert_eq!(system.files(), new);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stop_at_any_effect_ends_as_asked_after_the_restart() {
+    let (new, effects, clean) = clean_run();
+    for n in 0..=effects {
+        let system = machine();
+        let first = plan(&system);
+        let preimage = first.preimage(None);
+        system.stop_after(n);
+        apply(&first, &preimage, &system);
+        system.restart();
+        put_back(&preimage, &system).unwrap();
+        let second = plan(&system);
+        match apply(&second, &second.preimage(Some(&preimage)), &system) {
+            Outcome::Done { held, .. } => assert_eq!(held, clean, "stopped after {n}"),
+            Outcome::Failed { reason, .. } => panic!("stopped after {n}: {reason}"),
+        }
+        assert_eq!(system.files(), new, "stopped after {n}");
+    }
+}
