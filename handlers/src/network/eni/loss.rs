@@ -53,9 +53,18 @@ impl Losses {
         losses
     }
 
-    /// The first loss.
-    pub(super) fn into_first(self) -> Option<Refusal> {
-        self.found.into_iter().next()
+    /// Refuses the first loss that is not one already: what cloud-init could not tell ifupdown either is no fault of the
+    /// push. Gives back warnings of these.
+    pub(super) fn judge(self, inherited: Option<&Self>) -> Result<Vec<String>, Refusal> {
+        let is_old = |loss: &Refusal| inherited.is_some_and(|inherited| inherited.found.contains(loss));
+        let (old, new): (Vec<_>, Vec<_>) = self.found.into_iter().partition(is_old);
+        match new.into_iter().next() {
+            Some(loss) => Err(loss),
+            None => Ok(old
+                .iter()
+                .map(|loss| format!("`{}`, which was there before, has no effect", loss.path()))
+                .collect()),
+        }
     }
 
     fn add(&mut self, key: &str, why: &str) {

@@ -75,16 +75,22 @@ impl Renderer for Eni {
             return Err(Refusal::at("network", format!("a `{TOP}` that has ifupdown read `{file}`"))
                 .hint(format!("add the line `source /etc/network/interfaces.d/*` to `{TOP}`")));
         }
-        let names = Names::of(&desired.config, &Links::look(system)?);
+        let links = Links::look(system)?;
+        let names = Names::of(&desired.config, &links);
         let mut warnings: Vec<String> = (present.unfollowed.iter())
             .map(|(word, path)| format!("`{path}` sources `{word}`, which was not looked into for conflicts"))
             .collect();
+        let inherited =
+            self.origin(system)?.and_then(|origin| NetworkConfig::whole(&origin.document, "").ok());
         check_owner(file, ours, &present)?;
         check_rules(&desired.config, ours, system)?;
         for (id, device) in devices.iter().filter_map(|id| Some((id, desired.config.device(id)?))) {
-            if let Some(loss) = loss::Losses::of(id, device, &desired.config, &names).into_first() {
-                return Err(loss);
-            }
+            let before = inherited.as_ref().and_then(|config| {
+                let names = Names::of(config, &links);
+                Some(loss::Losses::of(id, config.device(id)?, config, &names))
+            });
+            let losses = loss::Losses::of(id, device, &desired.config, &names);
+            warnings.extend(losses.judge(before.as_ref())?);
             for name in names.all(id) {
                 check_device(id, device, name, file, &present)?;
                 warnings.extend(rivals(id, name, file, &present));
