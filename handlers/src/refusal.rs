@@ -34,6 +34,12 @@ impl Refusal {
         self
     }
 
+    /// The same fault at the place where the sender wrote it, for a document that was converted.
+    #[must_use]
+    pub(crate) fn moved_to(self, path: impl Into<String>) -> Self {
+        Self { path: path.into(), ..self }
+    }
+
     /// Where in the document the fault is.
     #[must_use]
     pub fn path(&self) -> &str {

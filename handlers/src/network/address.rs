@@ -33,6 +33,25 @@ impl MacAddress {
         self.0[0] & 1 == 0 && self.0 != [0; 6]
     }
 
+    /// Parses an address that cards are found by. No card has a group's address, and yet examples have such ones: they
+    /// are taken, and find nothing.
+    pub(super) fn parse_match(value: &Value, place: &Place) -> Result<Self, Refusal> {
+        match value.as_str().and_then(Self::from_text) {
+            Some(address) if !address.is_of_none() => Ok(address),
+            _ => Self::parse(value, place),
+        }
+    }
+
+    /// True if it is the address of a group of cards.
+    pub(super) const fn is_of_group(self) -> bool {
+        self.0[0] & 1 == 1
+    }
+
+    /// True for the broadcast address and for no address at all.
+    fn is_of_none(self) -> bool {
+        self.0 == [0xff; 6] || self.0 == [0; 6]
+    }
+
     /// Parses the address at a place. Hyphens are refused, because netplan refuses them.
     pub(super) fn parse(value: &Value, place: &Place) -> Result<Self, Refusal> {
         let expected = "a MAC address: six pairs of hex digits with colons, as in `00:11:22:33:44:55`";

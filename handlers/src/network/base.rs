@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 use super::config::NetworkConfig;
 use super::link::unreadable;
 use super::merge::{canonical, merge};
-use super::renderer::{Desired, RenderedFile, Renderer};
+use super::place::{Place, Reading};
+use super::renderer::{Desired, Origin, RenderedFile, Renderer};
+use super::v1;
 use crate::{Held, Refusal, System};
 
 /// What the module remembers between pushes.
@@ -82,7 +84,8 @@ impl Base {
         match Self::import(renderer, system)? {
             Some(mut import) => {
                 import.ours.extend(held.ours);
-                Ok(Self { warning: warn("the push was merged into what is there now"), ..import })
+                let warning = warn("the push was merged into what is there now");
+                Ok(Self { warning: warning.into_iter().chain(import.warning).reduce(joined), ..import })
             }
             None => Ok(Self { warning: warn("it was replaced by what was pushed before"), ..held }),
         }
@@ -91,14 +94,28 @@ impl Base {
     /// Reads what cloud-init left. What cannot be understood is refused, never overwritten.
     fn import(renderer: &dyn Renderer, system: &dyn System) -> Result<Option<Self>, Refusal> {
         let Some(origin) = renderer.origin(system)? else { return Ok(None) };
-        let document = canonical(&origin.document);
-        NetworkConfig::whole(&document, &format!("{}:network", origin.source)).map_err(|refusal| {
+        let (document, warnings) = Self::parse(&origin).map_err(|refusal| {
             refusal.hint(format!(
                 "the fault is in `{}`, which a push must merge into; mend the file",
                 origin.source
             ))
         })?;
-        Ok(Some(Self { document, ours: renderer.files_of_origin(system)?, warning: None }))
+        let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
+        Ok(Some(Self { document, ours: renderer.files_of_origin(system)?, warning }))
+    }
+
+    /// The document in canonical order, of version 2 whatever it was, and what was left out.
+    fn parse(origin: &Origin) -> Result<(Value, Vec<String>), Refusal> {
+        let top = format!("{}:network", origin.source);
+        if !v1::is_version_1(&origin.document) {
+            let document = canonical(&origin.document);
+            NetworkConfig::whole(&document, &top)?;
+            return Ok((document, Vec::new()));
+        }
+        let converted = v1::convert(&origin.document, &Place::top(&top, Reading::Whole), None)?;
+        let document = canonical(&converted.document);
+        NetworkConfig::whole(&document, &top).map_err(|refusal| converted.trace.tell(refusal, &top))?;
+        Ok((document, converted.warnings))
     }
 }
 
@@ -106,6 +123,10 @@ impl Default for Base {
     fn default() -> Self {
         Self { document: Value::Object(Map::new()), ours: BTreeSet::new(), warning: None }
     }
+}
+
+fn joined(one: String, two: String) -> String {
+    format!("{one}; {two}")
 }
 
 /// The first of our files that holds neither what we wrote last nor what this push leads to. One that is gone

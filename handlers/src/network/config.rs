@@ -14,6 +14,18 @@ use crate::Refusal;
 /// Devices that a config may have: as many as a large host has VLANs, and few enough to render at once.
 const MOST_DEVICES: usize = 1024;
 
+/// netplan's sections that are not served, and why.
+const UNSERVED: &[(&str, &str)] = &[
+    ("wifis", "wireless networks need secrets that would stand in the network config"),
+    ("modems", "modems are not supported; a file of your own may configure them"),
+    ("tunnels", "tunnels are not supported; a file of your own may configure them"),
+    ("vrfs", "VRFs are not supported; `routing-policy` and a `table` of routes may do"),
+    ("dummy-devices", "dummy devices are not supported; a bridge without `interfaces` may do"),
+    ("virtual-ethernets", "virtual pairs are not supported; a file of your own may configure them"),
+    ("nm-devices", "what is passed through to NetworkManager cannot be checked"),
+    ("openvswitch", "Open vSwitch is set up by its own daemon, which is not driven"),
+];
+
 /// Every device that is configured.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct NetworkConfig {
@@ -160,6 +172,7 @@ fn read_document(document: &Value, place: &Place) -> Result<Vec<Found>, Refusal>
     let mut object = Object::open(document, place)?;
     object.read("version", version)?;
     object.read("renderer", renderer)?;
+    object.refuse_unserved(UNSERVED)?;
     let mut found: Vec<Found> = Vec::new();
     let mut homes: BTreeMap<DeviceId, Section> = BTreeMap::new();
     for section in Section::ALL {
@@ -202,10 +215,11 @@ fn ids_elsewhere(document: &Value) -> BTreeSet<String> {
 }
 
 fn version(value: &Value, place: &Place) -> Result<(), Refusal> {
-    if value.as_u64() == Some(2) {
+    let as_text = value.as_str().filter(|_| place.reading() == Reading::Whole);
+    if value.as_u64() == Some(2) || as_text == Some("2") {
         return Ok(());
     }
-    Err(place.refuse(value, "2, the version of network-config that is applied"))
+    Err(place.refuse(value, "2, or 1 with `config`: the versions of network-config"))
 }
 
 /// The document inside a payload, and what faults call its top: `{"network": {…}}`, or the inside alone.

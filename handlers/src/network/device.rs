@@ -94,6 +94,16 @@ const OFFLOADS: [(&str, Offload); 7] = [
     ("large-receive-offload", Offload::LargeReceive),
 ];
 
+/// netplan's keys of cards that are not served, and why.
+const UNSERVED: &[(&str, &str)] = &[
+    ("link", "virtual functions (SR-IOV) are not created; a card that is there is found by `match`"),
+    ("virtual-function-count", "virtual functions (SR-IOV) are not created"),
+    ("embedded-switch-mode", "the switch inside of a card (SR-IOV) is not driven"),
+    ("delay-virtual-functions-rebind", "virtual functions (SR-IOV) are not created"),
+    ("infiniband-mode", "IP over InfiniBand is not supported: its addresses have 20 bytes"),
+    ("auth", "802.1X needs secrets that would stand in the network config"),
+];
+
 impl Device {
     /// Parses a device of a section. `None`: a push that leaves out what the machine may hold already.
     pub(super) fn parse(
@@ -178,6 +188,7 @@ impl Device {
 
 impl Ethernet {
     fn read(object: &mut Object<'_>) -> Result<Self, Refusal> {
+        object.refuse_unserved(UNSERVED)?;
         let matching = object.read("match", Match::parse)?;
         let set_name = object.read("set-name", LinkName::parse)?;
         let wakeonlan = object.read("wakeonlan", boolean)?;
@@ -207,7 +218,7 @@ impl Match {
     fn parse(value: &Value, place: &Place) -> Result<Self, Refusal> {
         let mut object = Object::open(value, place)?;
         let matching = Self {
-            macaddress: object.read("macaddress", MacAddress::parse)?,
+            macaddress: object.read("macaddress", MacAddress::parse_match)?,
             name: object.read("name", Pattern::parse)?,
             drivers: object.read("driver", drivers)?.unwrap_or_default(),
         };

@@ -1,8 +1,8 @@
-//! The `network` module: network-config version 2, pushed in parts, merged into what the machine has.
+//! The `network` module: network-config version 1 or 2, pushed in parts, merged into what the machine has.
 //!
 //! ```text
-//! payload ─▶ schema (config, device, …) ─▶ merge ─▶ typed config ─▶ renderer ─▶ files
-//!              held, or what cloud-init left ─────────┘             └─▶ activation ─▶ expectation
+//! payload ─▶ version 2 (push, v1) ─▶ schema (config, device, …) ─▶ merge ─▶ typed config ─▶ renderer ─▶ files
+//!                             held, or what cloud-init left ────────┘             └─▶ activation ─▶ expectation
 //! ```
 //!
 //! The typed config knows no renderer. A renderer is one file, or folder: it says what cloud-init left in its
@@ -13,6 +13,7 @@ mod activation;
 mod address;
 mod base;
 mod config;
+mod contradiction;
 mod device;
 mod eni;
 mod expectation;
@@ -26,10 +27,12 @@ mod object;
 mod origin;
 mod place;
 mod planning;
+mod push;
 mod rename;
 mod renderer;
 mod route;
 mod settings;
+mod v1;
 mod value;
 mod virtual_device;
 mod yaml;
@@ -43,8 +46,8 @@ pub(crate) use expectation::verify;
 
 use crate::{ConfigModule, Held, Plan, Refusal, System};
 use base::{Base, Memory};
-use config::{NetworkConfig, unwrap_envelope};
 use link::Links;
+use push::Push;
 
 /// The module behind `config/set/network`.
 #[derive(Debug)]
@@ -58,9 +61,7 @@ impl ConfigModule for Network {
     /// Schema, and whether this machine's renderer is one that we serve. What a push refers to is judged by
     /// `plan`, when what it is merged into is known.
     fn check(&self, payload: &RawValue, system: &dyn System) -> Result<(), Refusal> {
-        let payload = parse(payload)?;
-        let (push, path) = unwrap_envelope(&payload)?;
-        NetworkConfig::check_push(push, path)?;
+        Push::read(&parse(payload)?)?;
         renderer::choose(system).map(drop)
     }
 

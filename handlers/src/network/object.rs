@@ -66,6 +66,19 @@ impl<'a> Object<'a> {
         Ok(read.unwrap_or_default())
     }
 
+    /// In a push, refuses keys that the format has and that are not served, each with the reason. In a file that was
+    /// there before us they stay as they are.
+    pub(super) fn refuse_unserved(&self, keys: &[(&'static str, &'static str)]) -> Result<(), Refusal> {
+        if self.place.reading() == Reading::Whole {
+            return Ok(());
+        }
+        let given = keys.iter().find(|(key, _)| self.map.get(*key).is_some_and(|value| !value.is_null()));
+        given.map_or(Ok(()), |(key, why)| {
+            let refusal = self.place.key(key).refuse_text(key, "no such key: it is not supported");
+            Err(refusal.hint(*why))
+        })
+    }
+
     /// Ends the reading: in a push, a key that nobody asked for is refused.
     pub(super) fn finish(self) -> Result<(), Refusal> {
         if self.place.reading() == Reading::Whole {

@@ -38,6 +38,11 @@ impl Place {
         Self { path: format!("{}[{index}]", self.path), reading: self.reading }
     }
 
+    /// The path, as the sender would write it.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// How strictly the document is read.
     pub(super) const fn reading(&self) -> Reading {
         self.reading

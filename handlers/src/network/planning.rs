@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::activation::{Activation, Scene};
 use super::base::{Base, Memory, digest};
-use super::config::{NetworkConfig, unwrap_envelope};
+use super::config::NetworkConfig;
+use super::contradiction;
 use super::device::Section;
 use super::expectation::Expectation;
 use super::hidden::has_hidden;
@@ -14,18 +15,24 @@ use super::link::{Links, unreadable};
 use super::merge::{changed_devices, devices, merge};
 use super::name::DeviceId;
 use super::place::{Place, Reading};
+use super::push::Push;
 use super::renderer::{Desired, RenderedFile, Renderer, choose};
 use crate::{FileChange, FileState, Held, Plan, Refusal, Step, System, Verification};
 
 /// Plans a push.
 pub(super) fn plan(held: &Held, payload: &Value, system: &dyn System) -> Result<Plan, Refusal> {
-    let (push, path) = unwrap_envelope(payload)?;
-    NetworkConfig::check_push(push, path)?;
+    let push = Push::read(payload)?;
     let renderer = choose(system)?;
     let memory = Memory::recall(held)?;
-    let base = Base::find(memory.as_ref(), push, &*renderer, system)?;
-    let change = Change::new(&base, push, path)?;
-    let rivals = renderer.check_conflicts(&change.pushed, &change.desired, &base.ours, system)?;
+    // What is held may be out of date; the push is judged on what it is merged into in the end.
+    let held_config = memory.as_ref().map(|memory| push.onto(&memory.config));
+    let on_held = held_config.and_then(Result::ok).map_or_else(|| json!({}), |settled| settled.document);
+    let base = Base::find(memory.as_ref(), &on_held, &*renderer, system)?;
+    let push = push.onto(&base.document)?;
+    let change = Change::new(&base, &push.document, push.path).map_err(|refusal| push.tell(refusal))?;
+    let rivals = renderer
+        .check_conflicts(&change.pushed, &change.desired, &base.ours, system)
+        .map_err(|refusal| push.tell(refusal))?;
     let rendered = renderer.render(&change.desired, system)?;
     let next = Memory::of(&change.desired.document, &rendered);
     let secret = has_hidden(&base.document);
@@ -40,7 +47,9 @@ pub(super) fn plan(held: &Held, payload: &Value, system: &dyn System) -> Result<
     if files.is_empty() && memory.as_ref() == Some(&next) {
         return Ok(plan);
     }
-    plan.warnings.extend(base.warning.into_iter().chain(rivals));
+    plan.warnings.extend(base.warning.into_iter().chain(rivals).chain(push.warnings));
+    let Desired { config, .. } = &change.desired;
+    plan.warnings.extend(contradiction::warnings(&push.document, config, &change.pushed, push.path));
     // Files may be in place already, of a try that was interrupted before they were acted on.
     let is_active = files.is_empty() && memory.is_some_and(|memory| memory.files == next.files);
     plan.held = next.into_held();
@@ -82,6 +91,7 @@ impl Change {
             affected.insert(DeviceId::from_key(&id, &place)?);
         }
         affected.extend(relatives(&affected, &old, &config));
+        contradiction::check(&config, &pushed, path)?;
         Ok(Self { old, desired: Desired { document, config }, pushed, affected })
     }
 }

@@ -8,7 +8,7 @@ use super::address::{Cidr, MacAddress, ip, ipv4, ipv6};
 use super::object::Object;
 use super::place::Place;
 use super::route::{PolicyRule, Route};
-use super::value::{boolean, keyword, list, number, text, word};
+use super::value::{boolean, keyword, list, number, word};
 use crate::Refusal;
 
 /// Settings that any device may have.
@@ -84,11 +84,25 @@ pub(super) struct LinkLocal {
     pub(super) ipv6: bool,
 }
 
+/// What `optional-addresses` may name.
+const KINDS_OF_ADDRESS: &[&str] = &["ipv4-ll", "ipv6-ra", "dhcp4", "dhcp6", "static"];
+
+/// netplan's keys of any device that are not served, and why.
+const UNSERVED: &[(&str, &str)] = &[
+    ("neigh-suppress", "ports of VXLAN bridges are not supported; configure them in a file of your own"),
+    ("hairpin", "what a bridge's port forwards back is not supported; configure it in a file of your own"),
+    ("port-mac-learning", "a bridge's ports always learn; configure it in a file of your own"),
+    ("openvswitch", "Open vSwitch is set up by its own daemon, which is not driven"),
+    ("networkmanager", "what is passed through to NetworkManager cannot be checked"),
+    ("ra-overrides", "no stable netplan has it; `accept-ra` switches router advertisements"),
+];
+
 impl Settings {
     /// Reads what any device may have.
     pub(super) fn read(object: &mut Object<'_>) -> Result<Self, Refusal> {
         object.read("renderer", renderer)?;
-        object.read("optional-addresses", |value, place| list(value, place, text))?;
+        object.refuse_unserved(UNSERVED)?;
+        object.read("optional-addresses", |value, place| list(value, place, keyword(KINDS_OF_ADDRESS)))?;
         Ok(Self {
             dhcp4: object.read("dhcp4", boolean)?.unwrap_or_default(),
             dhcp6: object.read("dhcp6", boolean)?.unwrap_or_default(),

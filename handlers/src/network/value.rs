@@ -24,10 +24,12 @@ pub(super) fn boolean(value: &Value, place: &Place) -> Result<bool, Refusal> {
     }
 }
 
-/// A whole number within bounds.
+/// A whole number within bounds. A file that was there before us may have it in quotes.
 pub(super) fn number(range: RangeInclusive<u32>) -> impl Fn(&Value, &Place) -> Result<u32, Refusal> {
     move |value, place| {
+        let quoted = value.as_str().filter(|_| place.reading() == Reading::Whole);
         let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let number = number.or_else(|| quoted?.parse().ok());
         number.filter(|number| range.contains(number)).ok_or_else(|| {
             place.refuse(value, format!("a whole number from {} to {}", range.start(), range.end()))
         })

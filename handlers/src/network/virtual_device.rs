@@ -131,8 +131,15 @@ impl BondParameters {
         let all_slaves = object.read("all-slaves-active", boolean)?;
         let per_member = object.read("packets-per-member", number(0..=65535))?;
         let per_slave = object.read("packets-per-slave", number(0..=65535))?;
+        let gratuitous = object.read("gratuitous-arp", number(0..=255))?;
+        // netplan's first spelling of it.
+        let gratuitious = object.read("gratuitious-arp", number(0..=255))?;
         Ok(Self {
-            mode: object.read("mode", keyword(MODES))?,
+            mode: object.read("mode", |value, place| {
+                let ovs = matches!(value.as_str(), Some("balance-tcp" | "balance-slb"));
+                let hint = "this mode is Open vSwitch's, which is not driven";
+                keyword(MODES)(value, place).map_err(|refusal| if ovs { refusal.hint(hint) } else { refusal })
+            })?,
             lacp_rate: object.read("lacp-rate", keyword(&["slow", "fast"]))?,
             mii_monitor_interval: object.read("mii-monitor-interval", Interval::parse)?,
             min_links: object.read("min-links", number(0..=65535))?,
@@ -147,7 +154,7 @@ impl BondParameters {
             down_delay: object.read("down-delay", Interval::parse)?,
             fail_over_mac_policy: object
                 .read("fail-over-mac-policy", keyword(&["none", "active", "follow"]))?,
-            gratuitous_arp: object.read("gratuitous-arp", number(0..=255))?,
+            gratuitous_arp: gratuitous.or(gratuitious),
             packets_per_member: per_member.or(per_slave),
             primary_reselect_policy: object
                 .read("primary-reselect-policy", keyword(&["always", "better", "failure"]))?,

@@ -1,0 +1,79 @@
+//! A push as it came: of version 1 or 2, as JSON or as YAML in a text.
+
+use serde_json::Value;
+
+use super::config::{NetworkConfig, unwrap_envelope};
+use super::place::{Place, Reading};
+use super::v1::{self, Known, Trace};
+use crate::Refusal;
+
+/// A push that is right as far as it can be told without what it is merged into.
+#[derive(Debug)]
+pub(super) struct Push {
+    /// As it was sent, without the envelope.
+    document: Value,
+    /// What faults call its top.
+    path: &'static str,
+    is_version_1: bool,
+}
+
+/// A push as a document of version 2.
+#[derive(Debug)]
+pub(super) struct Settled {
+    /// The document.
+    pub(super) document: Value,
+    /// What faults call its top.
+    pub(super) path: &'static str,
+    /// What the sender should know.
+    pub(super) warnings: Vec<String>,
+    trace: Trace,
+}
+
+impl Push {
+    /// Reads a payload. A text is YAML: a network-config file as it is.
+    pub(super) fn read(payload: &Value) -> Result<Self, Refusal> {
+        let from_text;
+        let payload = match payload {
+            Value::String(text) => {
+                let node = crate::yaml::read(text.as_bytes()).map_err(|error| {
+                    Refusal::at("network", "a map, or a text that is a YAML file").given(error.to_string())
+                })?;
+                from_text = Value::from(node);
+                &from_text
+            }
+            other => other,
+        };
+        let (document, path) = unwrap_envelope(payload)?;
+        let push = Self { document: document.clone(), path, is_version_1: v1::is_version_1(document) };
+        push.settle(None)?;
+        Ok(push)
+    }
+
+    /// The push as version 2 has it. Devices of version 1 become those of `base` that are the same.
+    pub(super) fn onto(&self, base: &Value) -> Result<Settled, Refusal> {
+        self.settle(Some(base))
+    }
+
+    fn settle(&self, base: Option<&Value>) -> Result<Settled, Refusal> {
+        let settled = if self.is_version_1 {
+            let place = Place::top(self.path, Reading::Push);
+            let known = base.map(Known::of);
+            let v1::Converted { document, trace, warnings } =
+                v1::convert(&self.document, &place, known.as_ref())?;
+            Settled { document, path: self.path, warnings, trace }
+        } else {
+            let document = self.document.clone();
+            Settled { document, path: self.path, warnings: Vec::new(), trace: Trace::default() }
+        };
+        NetworkConfig::check_push(&settled.document, settled.path)
+            .map_err(|refusal| settled.tell(refusal))?;
+        Ok(settled)
+    }
+}
+
+impl Settled {
+    /// A fault of the document, told where the sender wrote it.
+    pub(super) fn tell(&self, refusal: Refusal) -> Refusal {
+        self.trace.tell(refusal, self.path)
+    }
+}
