@@ -20,7 +20,7 @@ pub(super) fn network_config_json(system: &dyn System) -> Result<Option<Origin>,
         })?;
         let Some(content) = content else { continue };
         let document = content.get("network").cloned().unwrap_or(content);
-        if document.get("version").and_then(Value::as_u64) == Some(2) {
+        if matches!(document.get("version").and_then(Value::as_u64), Some(1 | 2)) {
             return Ok(Some(Origin { document, source: path.to_owned() }));
         }
     }

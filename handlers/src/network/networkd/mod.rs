@@ -120,7 +120,7 @@ fn files(system: &dyn System) -> Result<Vec<String>, Refusal> {
 fn conflict(id: &DeviceId, device: &Device, path: &str, is_cloud_inits: bool) -> Refusal {
     let hint = if is_cloud_inits {
         format!(
-            "cloud-init wrote `{path}` and left no network-config.json of version 2 to merge into: \
+            "cloud-init wrote `{path}` and left no network-config.json to merge into: \
              remove the file"
         )
     } else {
