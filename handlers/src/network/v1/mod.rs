@@ -218,29 +218,30 @@ impl Commands {
         let Some(place) = first else { return Ok(Vec::new()) };
         let own: BTreeSet<String> =
             self.nameservers.iter().filter_map(|entry| Some(entry.interface.as_ref()?.0.clone())).collect();
-        let mut layers: Vec<&mut draft::Layer> = self
+        let with_addresses = self
             .devices
             .iter_mut()
             .filter(|draft| draft.name != "lo")
-            .filter(|draft| !own.contains(&draft.name))
-            .filter_map(|draft| draft.layer.as_mut())
-            .filter(|layer| !layer.addresses.is_empty() || layer.is_dynamic())
-            .collect();
-        let any = !layers.is_empty();
-        layers.retain(|layer| !layer.has_dns());
-        let has_static = layers.iter().any(|layer| !layer.addresses.is_empty());
-        for layer in layers.into_iter().filter(|layer| !has_static || !layer.addresses.is_empty()) {
+            .filter_map(|draft| Some((own.contains(&draft.name), draft.layer.as_mut()?)))
+            .filter(|(_, layer)| !layer.addresses.is_empty() || layer.is_dynamic());
+        let with_addresses: Vec<(bool, &mut draft::Layer)> = with_addresses.collect();
+        let any = !with_addresses.is_empty();
+        let lacking = with_addresses.into_iter().filter(|(has_own, layer)| !has_own && !layer.has_dns());
+        let lacking: Vec<&mut draft::Layer> = lacking.map(|(_, layer)| layer).collect();
+        let nobody = lacking.is_empty();
+        let has_static = lacking.iter().any(|layer| !layer.addresses.is_empty());
+        for layer in lacking.into_iter().filter(|layer| !has_static || !layer.addresses.is_empty()) {
             layer.servers.clone_from(&servers);
             layer.search.clone_from(&search);
         }
-        match reading {
-            _ if any => Ok(Vec::new()),
-            Reading::Whole => Ok(vec![format!("`{}` is for no device and was left out", place.path())]),
-            Reading::Push => {
-                let refusal = place.lacks("a device with addresses: version 2 has name servers per device");
-                Err(refusal.hint("name the `interface` that they are for"))
-            }
+        if reading == Reading::Push && !any {
+            let refusal = place.lacks("a device with addresses: version 2 has name servers per device");
+            return Err(refusal.hint("name the `interface` that they are for"));
         }
+        let warning = || {
+            format!("`{}` is for devices without name servers; there is none, it was left out", place.path())
+        };
+        Ok(nobody.then(warning).into_iter().collect())
     }
 
     /// Gives each device the name servers that name it. It may be one that the machine has already.
@@ -264,8 +265,11 @@ impl Commands {
             };
             let draft = &mut self.devices[index];
             if let Some(layer) = &mut draft.layer {
-                add_new(&mut layer.servers, entry.servers);
-                add_new(&mut layer.search, entry.search);
+                // Before those of the subnets, as cloud-init has them.
+                let servers = std::mem::replace(&mut layer.servers, entry.servers);
+                add_new(&mut layer.servers, servers);
+                let search = std::mem::replace(&mut layer.search, entry.search);
+                add_new(&mut layer.search, search);
             } else {
                 draft.set_dns(&entry.servers, &entry.search, &entry.place);
             }
