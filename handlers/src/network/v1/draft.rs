@@ -8,6 +8,8 @@ use super::super::address::MacAddress;
 use super::super::device::Section;
 use super::super::object::Object;
 use super::super::place::Place;
+use super::super::value::LONGEST_LIST;
+use super::nameserver::Nameserver;
 use super::route::RouteAt;
 use super::scalar::{boolean, number};
 use super::subnet::{Method, Subnet};
@@ -31,6 +33,9 @@ pub(super) struct Draft {
     /// Where the device stands.
     pub(super) place: Place,
     pub(super) layer: Option<Layer>,
+    /// Name servers and domains of entries that name the device.
+    servers: Vec<IpAddr>,
+    search: Vec<String>,
     keys: Map<String, Value>,
     /// Where each key came from; paths below the device.
     pub(super) notes: Vec<(String, Place, bool)>,
@@ -58,6 +63,8 @@ impl Draft {
             card: None,
             place: place.clone(),
             layer: None,
+            servers: Vec::new(),
+            search: Vec::new(),
             keys: Map::new(),
             notes: Vec::new(),
             warnings: Vec::new(),
@@ -151,6 +158,7 @@ impl Draft {
             }
             add_new(&mut layer.servers, subnet.servers);
             add_new(&mut layer.search, subnet.search);
+            layer.check_size(&subnet.place)?;
         }
         self.layer = Some(layer);
         Ok(())
@@ -194,6 +202,16 @@ impl Draft {
     /// The device's map, and what its keys came from. Names of other devices become their ids.
     pub(super) fn finish(mut self, ids: &dyn Fn(&str) -> String, trace: &mut Trace) -> Map<String, Value> {
         let top = format!("{}.{}", self.section.key(), self.id);
+        let (servers, search) = (std::mem::take(&mut self.servers), std::mem::take(&mut self.search));
+        match &mut self.layer {
+            // Before those of the subnets, as cloud-init has them.
+            Some(layer) => layer.put_first(servers, search),
+            None if servers.is_empty() && search.is_empty() => {}
+            None => {
+                let place = self.place.clone();
+                self.set_dns(&servers, &search, &place);
+            }
+        }
         trace.note(top.clone(), &self.place);
         if let Some(layer) = self.layer.take() {
             layer.write(&mut self);
@@ -245,6 +263,19 @@ impl Layer {
         !self.servers.is_empty() || !self.search.is_empty()
     }
 
+    /// Each list is one of version 2 in the end, and as long as one may be.
+    fn check_size(&self, place: &Place) -> Result<(), Refusal> {
+        let longest = self.routes.len().max(self.servers.len()).max(self.search.len());
+        check_size(longest, place)
+    }
+
+    fn put_first(&mut self, servers: Vec<IpAddr>, search: Vec<String>) {
+        let later = std::mem::replace(&mut self.servers, servers);
+        add_new(&mut self.servers, later);
+        let later = std::mem::replace(&mut self.search, search);
+        add_new(&mut self.search, later);
+    }
+
     /// Adds a route. A second subnet of one network names the same gateway again.
     pub(super) fn add_route(&mut self, route: RouteAt) {
         let found = self.routes.iter_mut().map(|other| &mut other.route).find(|other| {
@@ -294,6 +325,13 @@ impl Layer {
 }
 
 impl Draft {
+    /// Adds name servers of an entry that names the device.
+    pub(super) fn add_nameserver(&mut self, entry: Nameserver) -> Result<(), Refusal> {
+        add_new(&mut self.servers, entry.servers);
+        add_new(&mut self.search, entry.search);
+        check_size(self.servers.len().max(self.search.len()), &entry.place)
+    }
+
     /// DNS of the device, in place of what it had.
     pub(super) fn set_dns(&mut self, servers: &[IpAddr], search: &[String], place: &Place) {
         let list = |items: Vec<Value>| if items.is_empty() { Value::Null } else { items.into() };
@@ -302,6 +340,14 @@ impl Draft {
         self.set("nameservers.addresses", list(servers), place);
         self.set("nameservers.search", list(search), place);
     }
+}
+
+fn check_size(longest: usize, place: &Place) -> Result<(), Refusal> {
+    if longest <= LONGEST_LIST {
+        return Ok(());
+    }
+    let expected = format!("at most {LONGEST_LIST} routes, name servers and domains on a device");
+    Err(place.refuse_text(&longest.to_string(), expected))
 }
 
 fn replace_names(value: &mut Value, ids: &dyn Fn(&str) -> String) {

@@ -21,6 +21,9 @@ impl Known {
     /// The devices of a document of version 2.
     pub(in crate::network) fn of(document: &Value) -> Self {
         let mut known = Self::default();
+        // Also those of sections that we do not know: a bridge may have a wireless card in it.
+        let sections = document.as_object().into_iter().flat_map(|map| map.values());
+        known.ids = sections.filter_map(Value::as_object).flat_map(|map| map.keys().cloned()).collect();
         for section in Section::ALL {
             for (id, device) in devices(document, section.key()).into_iter().flatten() {
                 let card = device.pointer("/match/macaddress").and_then(Value::as_str);
@@ -28,7 +31,6 @@ impl Known {
                     known.by_card.entry(card).or_insert_with(|| id.clone());
                 }
                 let name = device.get("set-name").and_then(Value::as_str).unwrap_or(id);
-                known.ids.insert(id.clone());
                 known.by_name.insert(name.to_owned(), (section, id.clone()));
             }
         }
@@ -40,7 +42,7 @@ impl Known {
         self.by_card.get(&address).map(String::as_str)
     }
 
-    /// True if there is a device of this id.
+    /// True if there is a device of this id, in whichever section.
     pub(super) fn has(&self, id: &str) -> bool {
         self.ids.contains(id)
     }

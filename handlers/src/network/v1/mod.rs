@@ -263,16 +263,7 @@ impl Commands {
                     self.devices.len() - 1
                 }
             };
-            let draft = &mut self.devices[index];
-            if let Some(layer) = &mut draft.layer {
-                // Before those of the subnets, as cloud-init has them.
-                let servers = std::mem::replace(&mut layer.servers, entry.servers);
-                add_new(&mut layer.servers, servers);
-                let search = std::mem::replace(&mut layer.search, entry.search);
-                add_new(&mut layer.search, search);
-            } else {
-                draft.set_dns(&entry.servers, &entry.search, &entry.place);
-            }
+            self.devices[index].add_nameserver(entry)?;
         }
         Ok(())
     }
