@@ -228,14 +228,14 @@ pub(super) struct GetArguments {
 #[command(after_help = "\
 Examples:
   cloud-channel set network network.json
-  cloud-channel set network network.json --dry-run
+  cloud-channel set network network-config.yaml --dry-run
   cloud-channel set network network.json --confirm-within 120
   cloud-channel set network network.json --generation 7 --sign ops.pem
   cloud-channel set cc_set_passwords - < passwords.json")]
 pub(super) struct SetArguments {
     /// The module: network, cc_set_passwords.
     pub(super) module: String,
-    /// A file with the config as JSON, or - for standard input.
+    /// A file with the config as JSON or YAML, or - for standard input.
     pub(super) file: String,
     /// Refuse it if the module has this generation, or a newer one, already.
     #[arg(long, value_name = "N")]

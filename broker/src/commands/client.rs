@@ -225,14 +225,3 @@ impl<'c> Session<'c> {
         self.conversation.leave().await;
     }
 }
-
-/// JSON from an argument, or from standard input for `-`.
-pub(super) fn read_json(argument: &str, what: &str) -> anyhow::Result<Box<RawValue>> {
-    let text = if argument == "-" {
-        std::io::read_to_string(std::io::stdin()).context("cannot read standard input")?
-    } else {
-        argument.to_owned()
-    };
-    // The text may hold a secret: the error says where, not what.
-    RawValue::from_string(text.trim().to_owned()).with_context(|| format!("{what} is not JSON"))
-}

@@ -7,6 +7,7 @@ mod get;
 mod hotplug;
 mod keys;
 mod network;
+mod payload;
 mod publish;
 mod set;
 mod status;

@@ -3,7 +3,8 @@
 use cloud_channel_protocol::Publication;
 
 use super::arguments::PublishArguments;
-use super::client::{read_json, with_session};
+use super::client::with_session;
+use super::payload::read_json;
 use super::{OK, refused};
 
 pub(super) async fn run(arguments: PublishArguments) -> anyhow::Result<u8> {

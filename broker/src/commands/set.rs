@@ -7,7 +7,8 @@ use cloud_channel_protocol::{
 };
 
 use super::arguments::SetArguments;
-use super::client::{Session, read_json, with_session};
+use super::client::{Session, with_session};
+use super::payload::read_json_or_yaml;
 use super::{FAILED, OK, print_line, refused};
 use crate::clock::Clock;
 
@@ -17,7 +18,7 @@ pub(super) async fn run(arguments: SetArguments) -> anyhow::Result<u8> {
         "-" => "-".to_owned(),
         file => std::fs::read_to_string(file).with_context(|| format!("cannot read `{file}`"))?,
     };
-    let data = read_json(&text, &format!("`{}`", arguments.file))?;
+    let data = read_json_or_yaml(&text, &format!("`{}`", arguments.file))?;
     let ext = CloudinitExt {
         generation: arguments.generation,
         dry_run: arguments.dry_run,

@@ -10,7 +10,7 @@ use crate::{Refusal, System};
 const ORIGINS: [&str; 2] =
     ["/var/lib/cloud/instance/network-config.json", "/run/cloud-init/network-config.json"];
 
-/// What cloud-init rendered. Version 2 only: a version 1 config says nothing that a push could be merged into.
+/// What cloud-init rendered, of version 1 or 2.
 pub(super) fn network_config_json(system: &dyn System) -> Result<Option<Origin>, Refusal> {
     for path in ORIGINS {
         let content = yaml::read(path, system)?.map_err(|error| {
