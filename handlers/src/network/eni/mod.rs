@@ -16,9 +16,9 @@ use super::activation::{self, Activator};
 use super::address::MacAddress;
 use super::config::NetworkConfig;
 use super::device::Device;
+use super::instance_config;
 use super::link::{Links, text, unreadable};
 use super::name::{DeviceId, LinkName};
-use super::origin;
 use super::renderer::{Desired, Origin, RenderedFile, Renderer};
 use crate::{FileState, Refusal, System};
 use definition::Names;
@@ -45,7 +45,7 @@ impl Renderer for Eni {
     }
 
     fn origin(&self, system: &dyn System) -> Result<Option<Origin>, Refusal> {
-        origin::network_config_json(system)
+        instance_config::origin(system)
     }
 
     /// Rules that are not all of cloud-init's kind are somebody else's.
@@ -177,7 +177,7 @@ fn check_owner(file: &str, ours: &BTreeSet<String>, present: &Present) -> Result
             Err(Refusal::at("network", "a file whose devices are known from a network-config.json")
                 .given(format!("{name} in {file}"))
                 .hint(format!(
-                    "cloud-init wrote `{file}` and left no network-config.json of version 2 to merge into: \
+                    "cloud-init wrote `{file}` and left no network-config.json to merge into: \
                  remove the file"
                 )))
         }

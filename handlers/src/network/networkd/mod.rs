@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 use super::activation::{self, Activator};
 use super::address::MacAddress;
 use super::device::Device;
+use super::instance_config;
 use super::link::{text, unreadable};
 use super::name::{DeviceId, Pattern};
-use super::origin;
 use super::renderer::{Desired, Origin, RenderedFile, Renderer};
 use crate::{FileState, Refusal, System};
 
@@ -31,7 +31,7 @@ impl Renderer for Networkd {
     }
 
     fn origin(&self, system: &dyn System) -> Result<Option<Origin>, Refusal> {
-        origin::network_config_json(system)
+        instance_config::origin(system)
     }
 
     fn files_of_origin(&self, system: &dyn System) -> Result<BTreeSet<String>, Refusal> {
@@ -63,7 +63,7 @@ impl Renderer for Networkd {
                 // very device.
                 let is_first = name < format!("{PREFIX}{stem}.network");
                 if matching.defines(device, &stem, is_first) {
-                    return Err(conflict(id, device, &path, name.starts_with(PREFIX)));
+                    return Err(instance_config::conflict(id, device, &path, name.starts_with(PREFIX)));
                 }
             }
         }
@@ -115,20 +115,6 @@ fn stem(id: &DeviceId, device: &Device) -> String {
 
 fn files(system: &dyn System) -> Result<Vec<String>, Refusal> {
     system.list(FOLDER).map_err(|error| unreadable(&error))
-}
-
-fn conflict(id: &DeviceId, device: &Device, path: &str, is_cloud_inits: bool) -> Refusal {
-    let hint = if is_cloud_inits {
-        format!(
-            "cloud-init wrote `{path}` and left no network-config.json to merge into: \
-             remove the file"
-        )
-    } else {
-        format!("remove it from `{path}`, or leave it to that file")
-    };
-    Refusal::at(format!("network.{}.{id}", device.section().key()), "a device that no other file defines")
-        .given(path)
-        .hint(hint)
 }
 
 /// Files belong to networkd's user, as cloud-init has it; to root where there is none.
