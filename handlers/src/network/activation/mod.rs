@@ -30,6 +30,12 @@ use crate::{Invocation, Refusal, Step, System};
 /// How long one command may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Where D-Bus listens, on machines that have it.
+const DBUS_SOCKET: &str = "/run/dbus/system_bus_socket";
+
+/// What listens there.
+const DBUS_PROGRAMS: [&str; 2] = ["/usr/bin/dbus-daemon", "/usr/bin/dbus-broker-launch"];
+
 /// What it takes to bring a change up.
 #[derive(Debug, Default)]
 pub(super) struct Activation {
@@ -156,4 +162,10 @@ fn same_name(link: &Link) -> (String, String) {
 fn command<'a>(program: &'static str, args: impl IntoIterator<Item = &'a str>) -> Invocation {
     let args = args.into_iter().map(str::to_owned).collect();
     Invocation { program: program.into(), args, stdin: None, deadline: DEADLINE }
+}
+
+/// Waits for D-Bus, over which a network stack is spoken to: early in a boot there is none yet.
+fn await_dbus(system: &dyn System) -> Option<Step> {
+    let has_dbus = DBUS_PROGRAMS.iter().any(|program| system.has_program(program));
+    has_dbus.then_some(Step::Await { path: DBUS_SOCKET, what: "D-Bus" })
 }

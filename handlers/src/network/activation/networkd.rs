@@ -6,17 +6,11 @@
 
 use super::super::device::Device;
 use super::super::name::DeviceId;
-use super::{Activation, Activator, Names, Scene, command, same_name};
+use super::{Activation, Activator, Names, Scene, await_dbus, command, same_name};
 use crate::{Invocation, Refusal, Step, System};
 
 /// Where netplan's generator puts what networkd reads.
 const GENERATED: &str = "/run/systemd/network";
-
-/// Where D-Bus listens, on machines that have it.
-const DBUS_SOCKET: &str = "/run/dbus/system_bus_socket";
-
-/// What listens there.
-const DBUS_PROGRAMS: [&str; 2] = ["/usr/bin/dbus-daemon", "/usr/bin/dbus-broker-launch"];
 
 /// Brings changes up by way of `networkctl`.
 #[derive(Debug)]
@@ -32,10 +26,7 @@ impl Activator for Networkd {
         if let Some(command) = self.generate.clone() {
             plan.steps.push(Step::Regenerate { command, folder: GENERATED });
         }
-        // Early in a boot there is none yet, and `networkctl` speaks to networkd over it.
-        if DBUS_PROGRAMS.iter().any(|program| scene.system.has_program(program)) {
-            plan.steps.push(Step::Await { path: DBUS_SOCKET, what: "D-Bus" });
-        }
+        plan.steps.extend(await_dbus(scene.system));
         let mut reconfigure = Names::new();
         for id in scene.affected {
             match scene.new.device(id) {
