@@ -23,8 +23,13 @@ use cloud_channel_handlers::{
 use cloud_channel_protocol::Module;
 use serde_json::value::RawValue;
 
-const NETWORK_FOLDERS: [&str; 4] =
-    ["/etc/netplan/", "/etc/systemd/network/", "/etc/network/interfaces.d/", "/etc/udev/rules.d/"];
+const NETWORK_FOLDERS: [&str; 5] = [
+    "/etc/netplan/",
+    "/etc/systemd/network/",
+    "/etc/network/interfaces.d/",
+    "/etc/udev/rules.d/",
+    "/etc/NetworkManager/system-connections/",
+];
 
 struct Case {
     folder: PathBuf,
@@ -141,7 +146,8 @@ fn check_files(case: &Case, system: &MemorySystem) {
     let actual: BTreeMap<String, FileState> = ours.map(|(path, file)| (path.clone(), file.clone())).collect();
     for (path, file) in &actual {
         let known = tree(&case.folder.join("machine")).contains_key(path);
-        let mode = if path.ends_with(".yaml") { 0o600 } else { 0o644 };
+        let is_private = path.ends_with(".yaml") || path.ends_with(".nmconnection");
+        let mode = if is_private { 0o600 } else { 0o644 };
         assert!(known || file.mode == mode, "{}: {path} has mode {:o}", case.name, file.mode);
     }
     let folder = case.folder.join("expected");

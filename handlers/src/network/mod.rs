@@ -23,6 +23,7 @@ mod link;
 mod merge;
 mod name;
 mod netplan;
+mod network_manager;
 mod networkd;
 mod object;
 mod place;

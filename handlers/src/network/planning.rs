@@ -187,6 +187,7 @@ fn add_steps(
             old: &change.old,
             new: &change.desired.config,
             affected: &change.affected,
+            files: &files,
             links: Links::look(system)?,
             renderer,
             system,

@@ -11,6 +11,7 @@ use super::eni::Eni;
 use super::link::unreadable;
 use super::name::DeviceId;
 use super::netplan::Netplan;
+use super::network_manager::{self, NetworkManager};
 use super::networkd::Networkd;
 use super::yaml;
 use crate::{FileState, Refusal, System};
@@ -75,7 +76,7 @@ struct Choice {
     why: String,
 }
 
-const SUPPORTED: &str = "netplan, networkd or eni";
+const SUPPORTED: &str = "netplan, networkd, eni or network-manager";
 
 /// The order in which cloud-init tries renderers when nothing is configured.
 const DEFAULT_ORDER: &[&str] = &["eni", "sysconfig", "netplan", "network-manager", "networkd"];
@@ -90,6 +91,7 @@ pub(super) fn choose(system: &dyn System) -> Result<Box<dyn Renderer>, Refusal> 
         "netplan" => Ok(Box::new(Netplan)),
         "networkd" => Ok(Box::new(Networkd)),
         "eni" => Ok(Box::new(Eni)),
+        "network-manager" => Ok(Box::new(NetworkManager)),
         other => Err(Refusal::at("network", format!("a machine configured by {SUPPORTED}"))
             .given(other)
             .hint(format!("chosen because {}; name another in system_info.network.renderers", choice.why))),
@@ -112,7 +114,8 @@ fn choice(system: &dyn System) -> Result<Choice, Refusal> {
     if system.is_sandbox() && listed("/usr")?.is_empty() {
         // A folder without programs is no machine image; the wish of its cloud.cfg counts, else netplan. eni needs an
         // interfaces file beside it, which such a folder has not.
-        let name = order.iter().find(|name| ["netplan", "networkd"].contains(&name.as_str()));
+        let name =
+            order.iter().find(|name| ["netplan", "networkd", "network-manager"].contains(&name.as_str()));
         let name = name.map_or("netplan", String::as_str).to_owned();
         return Ok(Choice { name, why });
     }
@@ -151,7 +154,7 @@ fn is_available(renderer: &str, system: &dyn System) -> bool {
                 folders.iter().any(|folder| system.list(folder).is_ok_and(|names| !names.is_empty()));
             has("ifup") && has("ifdown") && configured
         }
-        "network-manager" => has("nmcli") && has_file("/etc/NetworkManager/NetworkManager.conf"),
+        "network-manager" => network_manager::is_available(system),
         "networkd" => {
             (has("ip") && has("systemctl")) || system.has_program("/usr/lib/systemd/systemd-networkd")
         }

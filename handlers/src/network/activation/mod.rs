@@ -10,12 +10,14 @@
 //! back; for most it is the same command again.
 
 mod ifupdown;
+mod network_manager;
 mod networkd;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub(super) use ifupdown::Ifupdown;
+pub(super) use network_manager::NetworkManager;
 pub(super) use networkd::Networkd;
 
 use super::config::NetworkConfig;
@@ -25,7 +27,7 @@ use super::link::{Link, Links};
 use super::name::DeviceId;
 use super::rename;
 use super::renderer::Renderer;
-use crate::{Invocation, Refusal, Step, System};
+use crate::{FileChange, Invocation, Refusal, Step, System};
 
 /// How long one command may take.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -55,6 +57,8 @@ pub(super) struct Scene<'a> {
     pub(super) new: &'a NetworkConfig,
     /// Devices whose links have to be looked at again.
     pub(super) affected: &'a BTreeSet<DeviceId>,
+    /// Files that differ from what is there.
+    pub(super) files: &'a [FileChange],
     pub(super) links: Links,
     pub(super) renderer: &'a dyn Renderer,
     pub(super) system: &'a dyn System,

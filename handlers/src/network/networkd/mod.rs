@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::activation::{self, Activator};
 use super::address::MacAddress;
-use super::device::Device;
+use super::device::{Device, Ethernet};
 use super::instance_config;
 use super::link::{text, unreadable};
 use super::name::{DeviceId, Pattern};
@@ -106,6 +106,13 @@ impl Renderer for Networkd {
     fn activator(&self, _system: &dyn System) -> Box<dyn Activator> {
         Box::new(activation::Networkd { generate: None })
     }
+}
+
+/// The `.link` file of a card, by which udev names and tunes it. udev reads it whoever sets the card up afterwards.
+pub(super) fn naming_file(id: &DeviceId, device: &Device, card: &Ethernet) -> Option<RenderedFile> {
+    let content = device_files::link_file(id, card)?.to_string();
+    let path = format!("{FOLDER}/{PREFIX}{}.link", stem(id, device));
+    Some(RenderedFile { path, file: FileState::of_root(content, 0o644) })
 }
 
 /// What file names call a device: its link's name where that is known, as cloud-init has it.

@@ -1,0 +1,201 @@
+//! NetworkManager, by way of `nmcli`.
+//!
+//! ```text
+//! files ─▶ rename ─▶ connection load / reload ─▶ device reapply, or connection up ─▶ verify
+//! ```
+//!
+//! `device reapply` changes addresses, routes and names of a link that has its profile already, and takes nothing down;
+//! NetworkManager refuses it for everything else. For that there is `connection up`, which sets the link up anew. Which of
+//! the two is known beforehand: NetworkManager keeps the profile that each link has in `/run`.
+//!
+//! Nobody waits for a DHCP server, a router or a bond's carrier: NetworkManager goes on by itself, and what has to be true
+//! is verified. It is NetworkManager, too, that takes down what a profile that went away had set up, and that brings up
+//! the best of the profiles that are left.
+
+use std::collections::BTreeSet;
+
+use super::super::config::NetworkConfig;
+use super::super::device::{Device, Kind};
+use super::super::link::{attribute, text};
+use super::super::name::DeviceId;
+use super::super::network_manager::{Difference, ProfileUuid, difference, is_profile, profile_path};
+use super::{Activation, Activator, Names, Scene, await_dbus, command, expected, same_name};
+use crate::{Invocation, Refusal, Step, System};
+
+/// Where NetworkManager keeps what it knows of each link, by index.
+const DEVICES: &str = "/run/NetworkManager/devices";
+
+/// Seconds that `nmcli` waits for a link with static addresses: it has them at once, or something is wrong.
+const WAIT: &str = "20";
+
+/// Brings changes up by way of `nmcli`.
+#[derive(Debug)]
+pub(in super::super) struct NetworkManager;
+
+impl Activator for NetworkManager {
+    fn plan(&self, scene: &Scene<'_>) -> Result<Activation, Refusal> {
+        let nmcli = nmcli(scene.system)?;
+        let mut plan = Activation::default();
+        plan.steps.extend(await_dbus(scene.system));
+        let mut ups = Vec::new();
+        let mut silent = Vec::new();
+        for (id, device) in in_order(scene) {
+            let names = add_device(&mut plan, id, device, scene)?;
+            let steps = steps(id, device, &names, scene, nmcli);
+            if steps.is_empty() && difference(id, scene.old, scene.new) != Difference::None {
+                silent.push(ProfileUuid::of(id).to_string());
+            }
+            ups.extend(steps);
+        }
+        plan.steps.extend(load_step(scene, nmcli));
+        plan.steps.extend(known_step(&silent, nmcli));
+        plan.steps.extend(ups);
+        plan.warnings.extend(left_standing(scene));
+        Ok(plan)
+    }
+}
+
+/// Devices that are wanted: what has ports before its ports, and what VLANs are on before the VLANs.
+fn in_order<'a>(scene: &Scene<'a>) -> Vec<(&'a DeviceId, &'a Device)> {
+    let wanted = scene.affected.iter().filter_map(|id| Some((id, scene.new.device(id)?)));
+    let mut devices: Vec<(&DeviceId, &Device)> = wanted.collect();
+    devices.sort_by_key(|(_, device)| match device.kind {
+        Kind::Bridge(_) => 0,
+        Kind::Bond(_) => 1,
+        Kind::Ethernet(_) => 2,
+        Kind::Vlan(_) => 3,
+    });
+    devices
+}
+
+/// Plans names and what is looked for afterwards. Unlike networkd, NetworkManager sets the options of a bond or bridge that
+/// is there already.
+fn add_device(
+    plan: &mut Activation,
+    id: &DeviceId,
+    device: &Device,
+    scene: &Scene<'_>,
+) -> Result<Names, Refusal> {
+    if !matches!(device.kind, Kind::Bond(_) | Kind::Bridge(_)) {
+        return plan.add_device(id, device, scene);
+    }
+    plan.links.push(expected(id.as_str(), id, scene.new));
+    Ok(scene.links.of(id, device, scene.new).into_iter().map(same_name).collect())
+}
+
+/// The commands for the links of a device.
+fn steps(id: &DeviceId, device: &Device, names: &Names, scene: &Scene<'_>, nmcli: &'static str) -> Vec<Step> {
+    // Brought up by hand.
+    let by_hand = device.settings.activation_mode.is_some();
+    if names.is_empty() {
+        let is_made = device.as_ethernet().is_none() && !scene.links.is_late(id, scene.new) && !by_hand;
+        let made = || Step::Run { command: up(id, device, None, scene.new, nmcli), undo: None };
+        return if is_made { vec![made()] } else { Vec::new() };
+    }
+    let difference = difference(id, scene.old, scene.new);
+    let own = ProfileUuid::of(id).to_string();
+    let step = |(old, new): (&String, &String)| {
+        let present = profile_of(old, scene.system);
+        let has_own = present.as_ref() == Some(&own);
+        let again = scene.old.device(id).map(|device| up(id, device, Some(old), scene.old, nmcli));
+        match difference {
+            Difference::None if has_own => None,
+            Difference::Addresses if has_own => Some(Step::Run {
+                command: command(nmcli, ["device", "reapply", new]),
+                undo: Some(command(nmcli, ["device", "reapply", old])),
+            }),
+            _ if by_hand || waits_for_carrier(device, old, scene.system) => None,
+            _ => {
+                let before = present.filter(|_| !has_own);
+                let before = before.map(|uuid| up_profile(&uuid, "0", Some(old), nmcli));
+                let command = up(id, device, Some(new), scene.new, nmcli);
+                Some(Step::Run { command, undo: before.or(again) })
+            }
+        }
+    };
+    names.iter().filter_map(step).collect()
+}
+
+/// Brings a profile up, on a link or on the one that it makes.
+fn up(
+    id: &DeviceId,
+    device: &Device,
+    link: Option<&str>,
+    config: &NetworkConfig,
+    nmcli: &'static str,
+) -> Invocation {
+    let settings = &device.settings;
+    let is_static = !settings.dhcp4 && !settings.dhcp6 && settings.accept_ra != Some(true);
+    let is_alone = device.as_ethernet().is_some() && config.master(id).is_none();
+    let wait = if is_static && is_alone && !settings.addresses.is_empty() { WAIT } else { "0" };
+    up_profile(&ProfileUuid::of(id).to_string(), wait, link, nmcli)
+}
+
+fn up_profile(uuid: &str, wait: &str, link: Option<&str>, nmcli: &'static str) -> Invocation {
+    let ifname = link.into_iter().flat_map(|link| ["ifname", link]);
+    command(nmcli, ["--wait", wait, "connection", "up", "uuid", uuid].into_iter().chain(ifname))
+}
+
+/// Makes NetworkManager read what was written. Where a file went away, that is every file: there is no command for one
+/// that is not there.
+fn load_step(scene: &Scene<'_>, nmcli: &'static str) -> Option<Step> {
+    let written = scene.files.iter().filter(|change| is_profile(&change.path));
+    let mut paths = BTreeSet::new();
+    let mut is_gone = false;
+    for change in written {
+        is_gone |= change.after.is_none();
+        paths.insert(change.path.clone());
+    }
+    for id in scene.affected {
+        // Of a try that was interrupted, files may be in place that NetworkManager has not read.
+        is_gone |= scene.new.device(id).is_none();
+        paths.insert(profile_path(id));
+    }
+    let reload = || command(nmcli, ["connection", "reload"]);
+    let load = ["connection", "load"].into_iter().chain(paths.iter().map(String::as_str));
+    let load = if is_gone { reload() } else { command(nmcli, load) };
+    // What was not there before the change is gone again when this is undone.
+    (!paths.is_empty()).then(|| Step::Run { command: load, undo: Some(reload()) })
+}
+
+/// Asks for profiles that no command brings up: `connection load` succeeds, whatever NetworkManager thinks of a file.
+fn known_step(uuids: &[String], nmcli: &'static str) -> Option<Step> {
+    let names = uuids.iter().flat_map(|uuid| ["uuid", uuid]);
+    let show = ["--get-values", "connection.uuid", "connection", "show"];
+    (!uuids.is_empty())
+        .then(|| Step::Run { command: command(nmcli, show.into_iter().chain(names)), undo: None })
+}
+
+/// The profile that a link has now.
+fn profile_of(link: &str, system: &dyn System) -> Option<String> {
+    let index = text(system, &attribute(link, "ifindex"))?;
+    let state = text(system, &format!("{DEVICES}/{index}"))?;
+    let mut entries = state.lines().filter_map(|line| line.split_once('='));
+    entries.find(|(key, _)| *key == "connection-uuid").map(|(_, uuid)| uuid.to_owned())
+}
+
+/// A card that nobody has plugged into anything gets its profile when somebody does.
+fn waits_for_carrier(device: &Device, link: &str, system: &dyn System) -> bool {
+    let carrier = text(system, &attribute(link, "carrier"));
+    device.as_ethernet().is_some() && carrier.is_some_and(|carrier| carrier == "0")
+}
+
+/// Links that were made for a device that is no more, and not by NetworkManager.
+fn left_standing(scene: &Scene<'_>) -> Vec<String> {
+    let gone = scene.affected.iter().filter(|id| scene.new.device(id).is_none());
+    let made = gone.filter(|id| scene.old.device(id).is_some_and(|device| device.as_ethernet().is_none()));
+    let link = made.filter(|id| scene.links.named(id.as_str()).is_some());
+    let others =
+        link.filter(|id| profile_of(id.as_str(), scene.system) != Some(ProfileUuid::of(id).to_string()));
+    others
+        .map(|id| {
+            format!("link `{id}` stays: it is not NetworkManager that made it of the profile that went away")
+        })
+        .collect()
+}
+
+fn nmcli(system: &dyn System) -> Result<&'static str, Refusal> {
+    let found = ["/usr/bin/nmcli", "/bin/nmcli"].into_iter().find(|path| system.has_program(path));
+    let expected = "a machine with `nmcli`, to bring a change up";
+    found.ok_or_else(|| Refusal::at("network", expected).hint("install network-manager"))
+}
