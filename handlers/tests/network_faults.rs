@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
+#[path = "network_machines/network_manager.rs"]
+mod network_manager;
+
 use std::collections::BTreeMap;
 
 use cloud_channel_handlers::system::MemorySystem;
@@ -89,13 +92,32 @@ fn networkctl(invocation: &Invocation, files: &mut Files) -> Result<String, Stri
     Ok(String::new())
 }
 
-/// A machine with one card configured and another just plugged in.
+/// A network stack to be tried.
+struct Stack {
+    name: &'static str,
+    /// One card configured and another just plugged in.
+    machine: fn() -> MemorySystem,
+    /// Effects of a clean run.
+    effects: usize,
+}
+
+/// Every network stack. Effects: files, what makes them known, rename, what brings the card up, and one look.
+const STACKS: [Stack; 2] = [
+    Stack { name: "netplan", machine, effects: 6 },
+    Stack { name: "network-manager", machine: network_manager::machine, effects: 7 },
+];
+
+/// A machine with netplan.
 fn machine() -> MemorySystem {
-    let mut system = MemorySystem::new()
+    let system = MemorySystem::new()
         .with_program("/usr/sbin/netplan")
         .with_command("/usr/sbin/ip", ip)
         .with_command("/usr/bin/networkctl", networkctl)
         .with_file_state(NETPLAN_FILE, FileState::of_root(OLD, 0o600));
+    with_cards(system)
+}
+
+fn with_cards(mut system: MemorySystem) -> MemorySystem {
     for (link, address) in [("eth0", "52:54:00:00:00:01"), ("eth1", "00:11:22:33:44:55")] {
         let folder = format!("/sys/class/net/{link}");
         system = system
@@ -110,37 +132,41 @@ fn plan(system: &MemorySystem) -> Plan {
     network().plan(&Held::nothing(), &push(), system).unwrap()
 }
 
-fn clean_run() -> (Files, usize, Held) {
-    let system = machine();
+fn clean_run(stack: &Stack) -> (Files, Held) {
+    let system = (stack.machine)();
     let plan = plan(&system);
     match apply(&plan, &plan.preimage(None), &system) {
         Outcome::Done { held, warnings } => {
             assert_eq!(warnings, Vec::<String>::new());
-            (system.files(), system.effects(), held)
+            assert_eq!(system.effects(), stack.effects, "{}", stack.name);
+            (system.files(), held)
         }
-        Outcome::Failed { reason, .. } => panic!("{reason}"),
+        Outcome::Failed { reason, .. } => panic!("{}: {reason}", stack.name),
     }
 }
 
 #[test]
 fn a_clean_run_renames_configures_and_verifies() {
-    let (files, effects, held) = clean_run();
-    assert!(files.contains_key("/sys/class/net/ens0/address"));
-    assert_eq!(files["/sys/class/net/ens0/mtu"].content, b"1400\n");
-    // File, generate, rename, reload, reconfigure, and one look.
-    assert_eq!(effects, 6);
-    let system = machine();
-    let first = plan(&system);
-    apply(&first, &first.preimage(None), &system);
-    assert!(network().plan(&held, &push(), &system).unwrap().is_empty());
+    for stack in STACKS {
+        let (files, held) = clean_run(&stack);
+        assert!(files.contains_key("/sys/class/net/ens0/address"), "{}", stack.name);
+        assert_eq!(files["/sys/class/net/ens0/mtu"].content, b"1400\n", "{}", stack.name);
+        let system = (stack.machine)();
+        let first = plan(&system);
+        apply(&first, &first.preimage(None), &system);
+        assert!(network().plan(&held, &push(), &system).unwrap().is_empty(), "{}", stack.name);
+    }
 }
 
 #[test]
 fn a_fault_at_any_effect_ends_as_it_was() {
-    let (new, effects, _) = clean_run();
-    for late in [false, true] {
-        for n in 1..=effects {
-            let system = machine();
+    for stack in STACKS {
+        let (new, _) = clean_run(&stack);
+        for (late, n) in
+            [false, true].into_iter().flat_map(|late| (1..=stack.effects).map(move |n| (late, n)))
+        {
+            let at = format!("{}, effect {n}, late {late}", stack.name);
+            let system = (stack.machine)();
             let old = system.files();
             let plan = plan(&system);
             if late {
@@ -150,13 +176,13 @@ fn a_fault_at_any_effect_ends_as_it_was() {
             }
             match apply(&plan, &plan.preimage(None), &system) {
                 Outcome::Failed { reason, undone } => {
-                    assert_eq!(undone, Ok(()), "effect {n}, {reason}");
-                    assert_eq!(system.files(), old, "effect {n}, late {late}, {reason}");
+                    assert_eq!(undone, Ok(()), "{at}, {reason}");
+                    assert_eq!(system.files(), old, "{at}, {reason}");
                 }
                 // A look that fails is followed by another.
                 Outcome::Done { .. } => {
-                    assert_eq!(n, effects, "only a look may fail without consequence");
-                    assert_eq!(system.files(), new);
+                    assert_eq!(n, stack.effects, "{at}: only a look may fail without consequence");
+                    assert_eq!(system.files(), new, "{at}");
                 }
             }
         }
@@ -165,21 +191,24 @@ fn a_fault_at_any_effect_ends_as_it_was() {
 
 #[test]
 fn a_stop_at_any_effect_ends_as_asked_after_the_restart() {
-    let (new, effects, clean) = clean_run();
-    for n in 0..=effects {
-        let system = machine();
-        let first = plan(&system);
-        let preimage = first.preimage(None);
-        system.stop_after(n);
-        apply(&first, &preimage, &system);
-        system.restart();
-        put_back(&preimage, &system).unwrap();
-        let second = plan(&system);
-        match apply(&second, &second.preimage(Some(&preimage)), &system) {
-            Outcome::Done { held, .. } => assert_eq!(held, clean, "stopped after {n}"),
-            Outcome::Failed { reason, .. } => panic!("stopped after {n}: {reason}"),
+    for stack in STACKS {
+        let (new, clean) = clean_run(&stack);
+        for n in 0..=stack.effects {
+            let at = format!("{}, stopped after {n}", stack.name);
+            let system = (stack.machine)();
+            let first = plan(&system);
+            let preimage = first.preimage(None);
+            system.stop_after(n);
+            apply(&first, &preimage, &system);
+            system.restart();
+            put_back(&preimage, &system).unwrap();
+            let second = plan(&system);
+            match apply(&second, &second.preimage(Some(&preimage)), &system) {
+                Outcome::Done { held, .. } => assert_eq!(held, clean, "{at}"),
+                Outcome::Failed { reason, .. } => panic!("{at}: {reason}"),
+            }
+            assert_eq!(system.files(), new, "{at}");
         }
-        assert_eq!(system.files(), new, "stopped after {n}");
     }
 }
 
