@@ -4,8 +4,8 @@
 //! files ─▶ rename ─▶ connection load / reload ─▶ device reapply, or connection up ─▶ verify
 //! ```
 //!
-//! `device reapply` changes addresses, routes and names of a link that has its profile already, and takes nothing down;
-//! NetworkManager refuses it for everything else. For that there is `connection up`, which sets the link up anew. Which of
+//! `device reapply` changes addresses, routes, names and a card's MTU of a link that has its profile already, and takes
+//! nothing down; NetworkManager refuses it for everything else. For that there is `connection up`, which sets the link up anew. Which of
 //! the two is known beforehand: NetworkManager keeps the profile that each link has in `/run`.
 //!
 //! Nobody waits for a DHCP server, a router or a bond's carrier: NetworkManager goes on by itself, and what has to be true

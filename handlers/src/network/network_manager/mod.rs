@@ -24,6 +24,7 @@ use super::link::unreadable;
 use super::name::DeviceId;
 use super::networkd::naming_file;
 use super::renderer::{Desired, Origin, RenderedFile, Renderer};
+use super::settings::Settings;
 use crate::{FileState, Refusal, System};
 use foreign::ForeignProfile;
 use limits::Losses;
@@ -48,7 +49,7 @@ pub(super) struct NetworkManager;
 pub(super) enum Difference {
     /// They are the same.
     None,
-    /// Addresses, routes and names differ, no more.
+    /// Addresses, routes, names and a card's MTU differ, no more.
     Addresses,
     /// What the link is differs.
     Link,
@@ -84,13 +85,18 @@ pub(super) fn is_profile(path: &str) -> bool {
 
 /// How far a device's profile would change.
 pub(super) fn difference(id: &DeviceId, old: &NetworkConfig, new: &NetworkConfig) -> Difference {
-    let profile =
-        |config: &NetworkConfig| config.device(id).map(|device| profile::keyfile(id, device, config));
-    match profile(old).zip(profile(new)) {
-        Some((old, new)) if old == new => Difference::None,
-        Some((old, new)) if old.is_same_but_for(&new, &ADDRESSES) => Difference::Addresses,
-        _ => Difference::Link,
+    let Some((before, after)) = old.device(id).zip(new.device(id)) else { return Difference::Link };
+    let [was, is] =
+        [(before, old), (after, new)].map(|(device, config)| profile::keyfile(id, device, config));
+    if was == is {
+        return Difference::None;
     }
+    // The MTU of a card changes with the addresses, if there is one to change to.
+    let resized = after.as_ethernet().is_some() && after.settings.mtu.is_some();
+    let mtu = if resized { after.settings.mtu } else { before.settings.mtu };
+    let settings = Settings { mtu, ..before.settings.clone() };
+    let was = profile::keyfile(id, &Device { settings, ..before.clone() }, old);
+    if was.is_same_but_for(&is, &ADDRESSES) { Difference::Addresses } else { Difference::Link }
 }
 
 impl Renderer for NetworkManager {
