@@ -11,6 +11,7 @@
 
 mod activation;
 mod address;
+mod backend;
 mod base;
 mod config;
 mod contradiction;
@@ -62,8 +63,8 @@ impl ConfigModule for Network {
     /// Schema, and whether this machine's renderer is one that we serve. What a push refers to is judged by
     /// `plan`, when what it is merged into is known.
     fn check(&self, payload: &RawValue, system: &dyn System) -> Result<(), Refusal> {
-        Push::read(&parse(payload)?)?;
-        renderer::choose(system).map(drop)
+        let push = Push::read(&parse(payload)?)?.onto(&json!({}))?;
+        backend::check(&push.document, push.path, &*renderer::choose(system)?)
     }
 
     fn plan(&self, held: &Held, payload: &RawValue, system: &dyn System) -> Result<Plan, Refusal> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::activation::{Activation, Scene};
+use super::backend;
 use super::base::{Base, Memory, digest};
 use super::config::NetworkConfig;
 use super::contradiction;
@@ -30,6 +31,7 @@ pub(super) fn plan(held: &Held, payload: &Value, system: &dyn System) -> Result<
     let base = Base::find(memory.as_ref(), &on_held, &*renderer, system)?;
     let push = push.onto(&base.document)?;
     let change = Change::new(&base, &push.document, push.path).map_err(|refusal| push.tell(refusal))?;
+    backend::check(&change.desired.document, push.path, &*renderer)?;
     let rivals = renderer
         .check_conflicts(&change.pushed, &change.desired, &base.ours, system)
         .map_err(|refusal| push.tell(refusal))?;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde_json::Value;
 
 use super::address::{Cidr, MacAddress, ip, ipv4, ipv6};
+use super::backend;
 use super::object::Object;
 use super::place::Place;
 use super::route::{PolicyRule, Route};
@@ -186,9 +187,9 @@ impl LinkLocal {
     }
 }
 
-/// Only networkd is driven; a renderer of one's own would be written and then ignored.
+/// One of the stacks there are; whether it is the machine's is not for the document to know.
 pub(super) fn renderer(value: &Value, place: &Place) -> Result<(), Refusal> {
-    keyword(&["networkd"])(value, place).map(drop)
+    keyword(backend::WORDS)(value, place).map(drop)
 }
 
 fn use_domains(value: &Value, place: &Place) -> Result<&'static str, Refusal> {
