@@ -3,11 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use serde_json::Value;
-
 use super::config::NetworkConfig;
-use super::device::{Device, Section};
-use super::merge::devices;
+use super::device::Device;
 use super::name::DeviceId;
 use super::place::{Place, Reading};
 use super::route::Route;
@@ -22,8 +19,6 @@ pub(super) fn check(config: &NetworkConfig, pushed: &BTreeSet<DeviceId>, top: &s
     for (id, device) in pushed.iter().filter_map(|id| Some((id, config.device(id)?))) {
         let place = Place::top(top, Reading::Whole).key(device.section().key()).key(id.as_str());
         check_token(device, &place)?;
-        check_gateways(device, &place)?;
-        check_routes(device, &place)?;
     }
     Ok(())
 }
@@ -85,32 +80,18 @@ fn check_routes(device: &Device, place: &Place) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What the sender should know: keys that are deprecated, cards that cannot be, default routes that compete.
-pub(super) fn warnings(
-    push: &Value,
-    config: &NetworkConfig,
-    pushed: &BTreeSet<DeviceId>,
-    top: &str,
-) -> Vec<String> {
+/// What the sender should know: cards that cannot be, routes that the kernel will not have both of, default routes that
+/// compete. netplan and cloud-init write them all the same, and what is there may depend on one of them.
+pub(super) fn warnings(config: &NetworkConfig, pushed: &BTreeSet<DeviceId>, top: &str) -> Vec<String> {
     let mut warnings = Vec::new();
-    let top = Place::top(top, Reading::Push);
-    for section in Section::ALL {
-        for (id, device) in devices(push, section.key()).into_iter().flatten() {
-            let place = top.key(section.key()).key(id);
-            for key in ["gateway4", "gateway6"]
-                .into_iter()
-                .filter(|key| device.get(*key).is_some_and(|v| !v.is_null()))
-            {
-                let path = place.key(key);
-                warnings
-                    .push(format!("`{}` is deprecated: give a route to `default` in `routes`", path.path()));
-            }
-        }
-    }
+    let top = Place::top(top, Reading::Whole);
     for (id, device) in pushed.iter().filter_map(|id| Some((id, config.device(id)?))) {
         if let Some(address) = device.identity().filter(|address| address.is_of_group()) {
             warnings.push(format!("`{id}` is found by {address}, a group's address, which no card has"));
         }
+        let place = top.key(device.section().key()).key(id.as_str());
+        let told = [check_gateways(device, &place), check_routes(device, &place)];
+        warnings.extend(told.into_iter().filter_map(Result::err).map(|refusal| refusal.to_string()));
     }
     warnings.extend(competing(config, pushed));
     warnings

@@ -63,7 +63,7 @@ impl ConfigModule for Network {
     /// Schema, and whether this machine's renderer is one that we serve. What a push refers to is judged by
     /// `plan`, when what it is merged into is known.
     fn check(&self, payload: &RawValue, system: &dyn System) -> Result<(), Refusal> {
-        let push = Push::read(&parse(payload)?)?.onto(&json!({}))?;
+        let push = Push::read(&parse(payload)?)?.alone()?;
         backend::check(&push.document, push.path, &*renderer::choose(system)?)
     }
 

@@ -51,7 +51,7 @@ pub(super) fn plan(held: &Held, payload: &Value, system: &dyn System) -> Result<
     }
     plan.warnings.extend(base.warning.into_iter().chain(rivals).chain(push.warnings));
     let Desired { config, .. } = &change.desired;
-    plan.warnings.extend(contradiction::warnings(&push.document, config, &change.pushed, push.path));
+    plan.warnings.extend(contradiction::warnings(config, &change.pushed, push.path));
     // Files may be in place already, of a try that was interrupted before they were acted on.
     let is_active = files.is_empty() && memory.is_some_and(|memory| memory.files == next.files);
     plan.held = next.into_held();

@@ -49,6 +49,11 @@ impl Push {
         Ok(push)
     }
 
+    /// The push as version 2 has it, as far as it can be told without what it is merged into.
+    pub(super) fn alone(&self) -> Result<Settled, Refusal> {
+        self.settle(None)
+    }
+
     /// The push as version 2 has it. Devices of version 1 become those of `base` that are the same.
     pub(super) fn onto(&self, base: &Value) -> Result<Settled, Refusal> {
         self.settle(Some(base))
