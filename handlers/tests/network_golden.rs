@@ -23,12 +23,13 @@ use cloud_channel_handlers::{
 use cloud_channel_protocol::Module;
 use serde_json::value::RawValue;
 
-const NETWORK_FOLDERS: [&str; 5] = [
+const NETWORK_FOLDERS: [&str; 6] = [
+    "/etc/NetworkManager/",
     "/etc/netplan/",
-    "/etc/systemd/network/",
     "/etc/network/interfaces.d/",
+    "/etc/sysconfig/network",
+    "/etc/systemd/network/",
     "/etc/udev/rules.d/",
-    "/etc/NetworkManager/system-connections/",
 ];
 
 struct Case {
