@@ -73,7 +73,8 @@ fn state(link: &Link) -> String {
     format!("{mtu}{}", if link.up { "up" } else { "down" })
 }
 
-fn batch(args: &[&str], lines: String, system: &dyn System) -> Result<Invocation, Refusal> {
+/// A script for `ip`, on its standard input.
+pub(super) fn batch(args: &[&str], lines: String, system: &dyn System) -> Result<Invocation, Refusal> {
     let program = ip_program(system).ok_or_else(|| {
         Refusal::at("network", "a machine with `ip`, to set a link up").hint("install iproute2")
     })?;
