@@ -34,6 +34,7 @@ mod rename;
 mod renderer;
 mod route;
 mod settings;
+mod sysconfig;
 mod v1;
 mod value;
 mod virtual_device;

@@ -13,6 +13,7 @@ use super::name::DeviceId;
 use super::netplan::Netplan;
 use super::network_manager::{self, NetworkManager};
 use super::networkd::Networkd;
+use super::sysconfig::{Stack, Sysconfig};
 use super::yaml;
 use crate::{FileState, Refusal, System};
 
@@ -76,7 +77,7 @@ struct Choice {
     why: String,
 }
 
-const SUPPORTED: &str = "netplan, networkd, eni or network-manager";
+const SUPPORTED: &str = "netplan, networkd, eni, network-manager or sysconfig";
 
 /// The order in which cloud-init tries renderers when nothing is configured.
 const DEFAULT_ORDER: &[&str] = &["eni", "sysconfig", "netplan", "network-manager", "networkd"];
@@ -92,6 +93,7 @@ pub(super) fn choose(system: &dyn System) -> Result<Box<dyn Renderer>, Refusal> 
         "networkd" => Ok(Box::new(Networkd)),
         "eni" => Ok(Box::new(Eni)),
         "network-manager" => Ok(Box::new(NetworkManager)),
+        "sysconfig" => Ok(Box::new(Sysconfig)),
         other => Err(Refusal::at("network", format!("a machine configured by {SUPPORTED}"))
             .given(other)
             .hint(format!("chosen because {}; name another in system_info.network.renderers", choice.why))),
@@ -100,6 +102,7 @@ pub(super) fn choose(system: &dyn System) -> Result<Box<dyn Renderer>, Refusal> 
 
 fn choice(system: &dyn System) -> Result<Choice, Refusal> {
     let configured = configured_order(system)?;
+    let is_configured = configured.is_some();
     let (order, why): (Vec<String>, String) = match configured {
         Some((order, file)) => (order, format!("`{file}` lists it and the machine has it")),
         None => (
@@ -114,8 +117,12 @@ fn choice(system: &dyn System) -> Result<Choice, Refusal> {
     if system.is_sandbox() && listed("/usr")?.is_empty() {
         // A folder without programs is no machine image; the wish of its cloud.cfg counts, else netplan. eni needs an
         // interfaces file beside it, which such a folder has not.
-        let name =
-            order.iter().find(|name| ["netplan", "networkd", "network-manager"].contains(&name.as_str()));
+        let served = |name: &&String| match name.as_str() {
+            "netplan" | "networkd" | "network-manager" => true,
+            "sysconfig" => is_configured,
+            _ => false,
+        };
+        let name = order.iter().find(served);
         let name = name.map_or("netplan", String::as_str).to_owned();
         return Ok(Choice { name, why });
     }
@@ -148,12 +155,7 @@ fn is_available(renderer: &str, system: &dyn System) -> bool {
     match renderer {
         "netplan" => has("netplan"),
         "eni" => has("ifquery") && has("ifup") && has("ifdown") && has_file("/etc/network/interfaces"),
-        "sysconfig" => {
-            let folders = ["/etc/sysconfig/network-scripts", "/etc/sysconfig/network"];
-            let configured =
-                folders.iter().any(|folder| system.list(folder).is_ok_and(|names| !names.is_empty()));
-            has("ifup") && has("ifdown") && configured
-        }
+        "sysconfig" => Stack::is_available(system),
         "network-manager" => network_manager::is_available(system),
         "networkd" => {
             (has("ip") && has("systemctl")) || system.has_program("/usr/lib/systemd/systemd-networkd")

@@ -102,6 +102,32 @@ impl Interval {
     pub(super) fn in_seconds(&self) -> String {
         self.0.clone()
     }
+
+    /// How many milliseconds it is, whole ones; bare digits are milliseconds. `None` if some part would be lost.
+    pub(super) fn whole_milliseconds(&self) -> Option<u64> {
+        self.whole(1_000, 1_000)
+    }
+
+    /// How many seconds it is, whole ones; bare digits are seconds. `None` if some part would be lost.
+    pub(super) fn whole_seconds(&self) -> Option<u64> {
+        self.whole(1_000_000, 1_000_000)
+    }
+
+    /// How many units of so many microseconds; `bare` is the unit of digits alone.
+    fn whole(&self, unit: u64, bare: u64) -> Option<u64> {
+        let digits = self.0.trim_end_matches(|c: char| c.is_ascii_lowercase());
+        let factor = match &self.0[digits.len()..] {
+            "us" => 1,
+            "ms" => 1_000,
+            "s" => 1_000_000,
+            "m" => 60_000_000,
+            "h" => 3_600_000_000,
+            _ => bare,
+        };
+        // At most nine digits, so the product fits.
+        let microseconds = digits.parse::<u64>().ok()? * factor;
+        microseconds.is_multiple_of(unit).then_some(microseconds / unit)
+    }
 }
 
 impl Bond {
@@ -231,6 +257,28 @@ impl Vlan {
             _ if object.place().reading() == Reading::Push => Ok(None),
             (None, _) => Err(object.place().key("id").lacks("the VLAN's id, a whole number from 0 to 4094")),
             (_, None) => Err(object.place().key("link").lacks("the id of the device below the VLAN")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_are_whole_or_nothing() {
+        for (text, milliseconds, seconds) in [
+            ("100", Some(100), Some(100)),
+            ("100ms", Some(100), None),
+            ("2s", Some(2_000), Some(2)),
+            ("1500us", None, None),
+            ("2000us", Some(2), None),
+            ("1m", Some(60_000), Some(60)),
+            ("999999999h", Some(3_599_999_996_400_000), Some(3_599_999_996_400)),
+        ] {
+            let interval = Interval(text.to_owned());
+            assert_eq!(interval.whole_milliseconds(), milliseconds, "{text}");
+            assert_eq!(interval.whole_seconds(), seconds, "{text}");
         }
     }
 }

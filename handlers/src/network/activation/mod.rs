@@ -12,6 +12,7 @@
 mod ifupdown;
 mod network_manager;
 mod networkd;
+mod sysconfig;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub(super) use ifupdown::Ifupdown;
 pub(super) use network_manager::NetworkManager;
 pub(super) use networkd::Networkd;
+pub(super) use sysconfig::Sysconfig;
 
 use super::config::NetworkConfig;
 use super::device::Device;
