@@ -23,8 +23,9 @@ use cloud_channel_handlers::{
 use cloud_channel_protocol::Module;
 use serde_json::value::RawValue;
 
-const NETWORK_FOLDERS: [&str; 6] = [
-    "/etc/NetworkManager/",
+const NETWORK_FOLDERS: [&str; 7] = [
+    "/etc/NetworkManager/conf.d/",
+    "/etc/NetworkManager/system-connections/",
     "/etc/netplan/",
     "/etc/network/interfaces.d/",
     "/etc/sysconfig/network",
