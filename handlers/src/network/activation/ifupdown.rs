@@ -14,6 +14,7 @@ use super::super::device::{Device, Kind};
 use super::super::eni::{Definition, definitions, text_of};
 use super::super::link::text;
 use super::super::name::DeviceId;
+use super::transient::run_outside;
 use super::{Activation, Activator, Scene, command, expected};
 use crate::{Invocation, Refusal, Secret, Step, System};
 
@@ -95,6 +96,7 @@ impl Activator for Ifupdown {
         if !up.is_empty() {
             plan.steps.push(run(long(command(ifup, up.iter().map(String::as_str)))));
         }
+        run_outside(&mut plan, &[ifup, ifdown], scene.system);
         Ok(plan)
     }
 }

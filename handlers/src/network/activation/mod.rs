@@ -13,6 +13,7 @@ mod ifupdown;
 mod network_manager;
 mod networkd;
 mod sysconfig;
+mod transient;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

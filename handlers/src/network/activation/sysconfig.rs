@@ -15,6 +15,7 @@ use super::super::link::text;
 use super::super::name::DeviceId;
 use super::super::rename;
 use super::super::sysconfig::{Interfaces, NO_DNS, Stack, is_cloud_inits, nmcli};
+use super::transient::run_outside;
 use super::{Activation, Activator, Names, Scene, await_dbus, command};
 use crate::{Refusal, Step, System};
 
@@ -186,6 +187,7 @@ fn network_scripts(plan: &mut Activation, change: &Change, scene: &Scene<'_>) ->
             if flush.is_empty() { None } else { Some(rename::batch(&["-batch", "-"], flush, scene.system)?) };
         plan.steps.push(Step::Run { command: command(up, [wanted.name.as_str()]), undo });
     }
+    run_outside(plan, &[up, down], scene.system);
     Ok(())
 }
 
