@@ -1,10 +1,17 @@
 //! A change of the network stays only if somebody confirms it.
 
+use std::sync::Mutex;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use cloud_channel_handlers::system::MemorySystem;
 use cloud_channel_tests::inside::{Inside, NETPLAN, OLD, machine};
+use cloud_channel_tests::management::Management;
 use cloud_channel_tests::message::{assert_accepted, assert_refused, description, finishes, result};
+use cloud_channel_tests::patience::{eventually, within};
 use cloud_channel_tests::peer::Peer;
 use cloud_channel_tests::sandbox::INSTANCE;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 /// Longer than any test.
 const LONG: u64 = 600;
@@ -159,6 +166,86 @@ async fn an_end_of_the_daemon_takes_back_what_is_on_trial() {
     assert_eq!(result(&finish), "FAIL");
     assert!(description(&finish).contains("stopped before it was confirmed"), "{finish}");
     assert_taken_back(&inside);
+    inside.stop().await;
+}
+
+/// The moment at which links are set up anew; it lasts until this is dropped.
+struct Moment {
+    begun: mpsc::Receiver<()>,
+    _end: SyncSender<()>,
+}
+
+impl Moment {
+    /// A machine that has such a moment. Nobody may look at it meanwhile.
+    fn machine() -> (MemorySystem, Self) {
+        let (end, ended) = sync_channel::<()>(0);
+        let (begins, begun) = mpsc::channel(2);
+        let ended = Mutex::new(ended);
+        let system = machine().with_command("/usr/bin/networkctl", move |command, _| {
+            if command.args.first().is_some_and(|arg| arg == "reconfigure") {
+                // A test that is past it is told of nothing, and waits for nothing.
+                let _past = begins.try_send(());
+                let _dropped = ended.lock().unwrap().recv();
+            }
+            Ok(String::new())
+        });
+        (system, Self { begun, _end: end })
+    }
+
+    /// Pushes over the dialled link, and waits for it.
+    async fn of_push(&mut self, management: &Management, confirm_seconds: u64) {
+        management.guest_subscribed(1).await;
+        let channel = format!("/cloudinit/{INSTANCE}/config/set/network");
+        let ext = json!({"cloudinit": {"confirm_seconds": confirm_seconds}});
+        let data = json!({"ethernets": {"eth0": {"dhcp6": true}}});
+        management.publish(&channel, "p", &data, Some(&ext));
+        within("links to be set up anew", self.begun.recv()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn over_the_dialled_link_an_answer_confirms() {
+    let management = Management::start().await;
+    let (system, mut moment) = Moment::machine();
+    let inside = Inside::start_dialling(system, &[management.url()]).await;
+    moment.of_push(&management, LONG).await;
+    drop(moment);
+    assert_eq!(result(&management.finish("p").await), "SUCCESS");
+    assert_kept(&inside);
+    inside.stop().await;
+}
+
+#[tokio::test]
+async fn a_link_that_was_cut_and_comes_back_confirms() {
+    let management = Management::start().await;
+    let (system, mut moment) = Moment::machine();
+    let inside = Inside::start_dialling(system, &[management.url()]).await;
+    moment.of_push(&management, LONG).await;
+    let address = management.address().to_owned();
+    management.crash().await;
+    drop(moment);
+    let management = Management::start_at(&address).await;
+    assert_eq!(result(&management.finish("p").await), "SUCCESS");
+    assert_kept(&inside);
+    inside.stop().await;
+}
+
+#[tokio::test]
+async fn a_link_that_stays_away_takes_the_change_back() {
+    let management = Management::start().await;
+    let (system, mut moment) = Moment::machine();
+    let inside = Inside::start_dialling(system, &[management.url()]).await;
+    moment.of_push(&management, 1).await;
+    let address = management.address().to_owned();
+    management.crash().await;
+    drop(moment);
+    let is_back = || (reconfigured(&inside) == 2).then_some(());
+    eventually("the change to be taken back", is_back).await;
+    assert_taken_back(&inside);
+    let management = Management::start_at(&address).await;
+    let finish = management.finish("p").await;
+    assert_eq!(result(&finish), "FAIL");
+    assert!(description(&finish).contains("the management server that is dialled to be there"), "{finish}");
     inside.stop().await;
 }
 

@@ -17,7 +17,7 @@ pub fn cloud_channel() -> &'static Path {
     found.as_ref().unwrap_or_else(|problem| panic!("{problem}"))
 }
 
-/// The `mgmt-sim` binary, as [`cloud_channel`] is found.
+/// The `mgmt-sim` binary, as [`cloud_channel()`] is found.
 ///
 /// # Panics
 /// If there is none, or it cannot be built.

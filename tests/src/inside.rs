@@ -28,6 +28,7 @@ pub const OLD: &str = "network:\n  version: 2\n  ethernets:\n    eth0: {dhcp4: t
 pub struct Inside {
     folder: Arc<TempDir>,
     system: Arc<MemorySystem>,
+    connect: Vec<String>,
     end: oneshot::Sender<()>,
     task: JoinHandle<Result<(), RunError>>,
 }
@@ -50,17 +51,23 @@ pub fn machine() -> MemorySystem {
 impl Inside {
     /// Starts it on a machine, with a journal of its own.
     pub async fn start(system: MemorySystem) -> Self {
-        let folder = tempfile::tempdir().expect("a folder can be made");
-        Self::start_again(Arc::new(folder), Arc::new(system)).await
+        Self::start_dialling(system, &[]).await
     }
 
-    async fn start_again(folder: Arc<TempDir>, system: Arc<MemorySystem>) -> Self {
+    /// The same, with management servers to dial.
+    pub async fn start_dialling(system: MemorySystem, connect: &[String]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        Self::start_again(Arc::new(folder), Arc::new(system), connect.to_vec()).await
+    }
+
+    async fn start_again(folder: Arc<TempDir>, system: Arc<MemorySystem>, connect: Vec<String>) -> Self {
         let endpoint = |url: &str| Endpoint::parse(url).expect("the endpoint is right");
         let unix = format!("unix://{}", folder.path().join(SOCKET).display());
         let settings = Settings::load(Overrides {
             root: Some(folder.path().to_owned()),
             instance: Some(InstanceId::parse(INSTANCE).expect("the id is right")),
             listen: vec![endpoint(&unix), endpoint("ws://127.0.0.1:0/events")],
+            connect: connect.iter().map(|url| endpoint(url)).collect(),
             dev: true,
             ..Overrides::default()
         });
@@ -77,7 +84,7 @@ impl Inside {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime can be started").block_on(daemon)
         });
-        let inside = Self { folder, system, end, task };
+        let inside = Self { folder, system, connect, end, task };
         let socket = inside.socket();
         // One that is left of an earlier daemon takes nobody.
         eventually("the daemon's socket", || std::os::unix::net::UnixStream::connect(&socket).ok()).await;
@@ -89,9 +96,9 @@ impl Inside {
 
     /// Ends it well and starts it anew: the same machine, the same journal.
     pub async fn restart(self) -> Self {
-        let (folder, system) = (self.folder.clone(), self.system.clone());
+        let (folder, system, connect) = (self.folder.clone(), self.system.clone(), self.connect.clone());
         self.stop().await;
-        Self::start_again(folder, system).await
+        Self::start_again(folder, system, connect).await
     }
 
     /// Ends it well.
