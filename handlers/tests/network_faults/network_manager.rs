@@ -3,7 +3,11 @@
 use cloud_channel_handlers::system::MemorySystem;
 use cloud_channel_handlers::{FileState, Invocation};
 
-use super::{Files, ip, with_cards};
+use super::{Files, Stack, has_card, ip, one_card, with_cards};
+
+/// Effects: two files, what makes them known, rename, what brings the card up, and one look.
+pub(super) const STACK: Stack =
+    Stack { name: "network-manager", machine, push: one_card, effects: 7, looks: 1, is_done: has_card };
 
 const FOLDER: &str = "/etc/NetworkManager/system-connections/";
 
@@ -17,7 +21,7 @@ const OLD_PROFILE: &str = "[connection]\nuuid=1dd9a779-d327-56e1-8454-c65e2556c1
 const OLD_CONFIG: &str = r#"{"version": 2, "ethernets": {"eth0": {"dhcp4": true}}}"#;
 
 /// One card configured by cloud-init and another just plugged in.
-pub(super) fn machine() -> MemorySystem {
+fn machine() -> MemorySystem {
     let profile = FileState::of_root(OLD_PROFILE, 0o600);
     let system = MemorySystem::new()
         .with_program("/usr/bin/dbus-daemon")

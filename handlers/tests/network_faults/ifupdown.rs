@@ -1,29 +1,22 @@
-//! The network module on a machine with ifupdown that fails or stops at any moment: it ends as it was, or as it was
-//! asked. The machine's `ifup` and `ifdown` are as hard as the real ones: an address that is there already is a fault,
-//! and so is an interface that the file does not have.
-
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
+//! ifupdown. The machine's `ifup` and `ifdown` are as hard as the real ones: an address that is there already is a fault, and
+//! so is an interface that the file does not have.
 
 use std::collections::BTreeMap;
 
 use cloud_channel_handlers::system::MemorySystem;
-use cloud_channel_handlers::{
-    ConfigModule, FileState, Held, Invocation, Outcome, Plan, apply, config_module, put_back,
-};
-use cloud_channel_protocol::Module;
+use cloud_channel_handlers::{FileState, Invocation};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
-type Files = BTreeMap<String, FileState>;
+use super::{Files, Stack, rename};
+
+/// Effects: ifdown, rename, two files, ifup, and a look at each card.
+pub(super) const STACK: Stack = Stack { name: "ifupdown", machine, push, effects: 7, looks: 2, is_done };
 
 const FILE: &str = "/etc/network/interfaces.d/50-cloud-init";
 const STATE: &str = "/run/network/ifstate";
 const OLD: &str = "auto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet static\n    \
     address 192.0.2.9/24\n    mtu 1500\n";
-
-fn network() -> &'static dyn ConfigModule {
-    config_module(Module::Network)
-}
 
 /// Changes a card that is up, and adds one that has to be renamed.
 fn push() -> Box<RawValue> {
@@ -119,30 +112,14 @@ fn ifdown(invocation: &Invocation, files: &mut Files) -> Result<String, String> 
 
 /// The kernel's part: renames a link that is down, and shows addresses.
 fn ip(invocation: &Invocation, files: &mut Files) -> Result<String, String> {
-    let Some(script) = &invocation.stdin else {
+    if invocation.stdin.is_none() {
         let shown = text(files, &format!("/test/{}", invocation.args.last().unwrap()));
         let address = shown.as_deref().and_then(|address| address.split_once('/'));
         let info = address
             .map(|(local, prefix)| json!({"local": local, "prefixlen": prefix.parse::<u8>().unwrap()}));
         return Ok(json!([{"addr_info": info.into_iter().collect::<Vec<_>>()}]).to_string());
-    };
-    let force = invocation.args.iter().any(|arg| arg == "-force");
-    for line in script.expose().lines() {
-        let words: Vec<&str> = line.split(' ').collect();
-        let folder = format!("/sys/class/net/{}/", words[3]);
-        let attributes: Vec<String> =
-            files.keys().filter(|path| path.starts_with(&folder)).cloned().collect();
-        if attributes.is_empty() && !force {
-            return Err(format!("no link {}", words[3]));
-        }
-        if words[4] == "name" {
-            for path in attributes {
-                let file = files.remove(&path).unwrap();
-                files.insert(path.replace(&folder, &format!("/sys/class/net/{}/", words[5])), file);
-            }
-        }
     }
-    Ok(String::new())
+    rename(invocation, files)
 }
 
 fn machine() -> MemorySystem {
@@ -169,80 +146,8 @@ fn machine() -> MemorySystem {
     system
 }
 
-fn plan(system: &MemorySystem) -> Plan {
-    network().plan(&Held::nothing(), &push(), system).unwrap()
-}
-
-fn clean_run() -> (Files, usize, Held) {
-    let system = machine();
-    let plan = plan(&system);
-    match apply(&plan, &plan.preimage(None), &system) {
-        Outcome::Done { held, warnings } => {
-            assert_eq!(warnings, Vec::<String>::new());
-            (system.files(), system.effects(), held)
-        }
-        Outcome::Failed { reason, .. } => panic!("{reason}"),
-    }
-}
-
-#[test]
-fn a_clean_run_takes_down_renames_and_brings_up() {
-    let (files, effects, held) = clean_run();
-    assert_eq!(text(&files, "/test/eth0").unwrap(), "192.0.2.5/24");
-    assert_eq!(text(&files, "/test/ens0").unwrap(), "198.51.100.5/24");
-    assert_eq!(state(&files), ["ens0=ens0", "eth0=eth0", "lo=lo"]);
-    // ifdown, rename, two files, ifup, and a look at each card.
-    assert_eq!(effects, 7);
-    let system = machine();
-    let first = plan(&system);
-    apply(&first, &first.preimage(None), &system);
-    assert!(network().plan(&held, &push(), &system).unwrap().is_empty());
-}
-
-#[test]
-fn a_fault_at_any_effect_ends_as_it_was() {
-    let (new, effects, _) = clean_run();
-    for late in [false, true] {
-        for n in 1..=effects {
-            let system = machine();
-            let old = system.files();
-            let plan = plan(&system);
-            if late {
-                system.fail_late_at(n);
-            } else {
-                system.fail_at(n);
-            }
-            match apply(&plan, &plan.preimage(None), &system) {
-                Outcome::Failed { reason, undone } => {
-                    assert_eq!(undone, Ok(()), "effect {n}, {reason}");
-                    assert_eq!(system.files(), old, "effect {n}, late {late}, {reason}");
-                }
-                // A look that fails is followed by another.
-                Outcome::Done { .. } => {
-                    assert!(n > effects - 2, "only a look may fail without consequence, and not {n}");
-                    assert_eq!(system.files(), new);
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn a_stop_at_any_effect_ends_as_asked_after_the_restart() {
-    let (new, effects, clean) = clean_run();
-    for n in 0..=effects {
-        let system = machine();
-        let first = plan(&system);
-        let preimage = first.preimage(None);
-        system.stop_after(n);
-        apply(&first, &preimage, &system);
-        system.restart();
-        put_back(&preimage, &system).unwrap();
-        let second = plan(&system);
-        match apply(&second, &second.preimage(Some(&preimage)), &system) {
-            Outcome::Done { held, .. } => assert_eq!(held, clean, "stopped after {n}"),
-            Outcome::Failed { reason, .. } => panic!("stopped after {n}: {reason}"),
-        }
-        assert_eq!(system.files(), new, "stopped after {n}");
-    }
+fn is_done(files: &Files) -> bool {
+    text(files, "/test/eth0").is_some_and(|address| address == "192.0.2.5/24")
+        && text(files, "/test/ens0").is_some_and(|address| address == "198.51.100.5/24")
+        && state(files) == ["ens0=ens0", "eth0=eth0", "lo=lo"]
 }

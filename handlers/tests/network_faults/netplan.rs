@@ -1,0 +1,72 @@
+//! netplan with networkd: the card is as the file says, if it has the name that the file says.
+
+use cloud_channel_handlers::system::MemorySystem;
+use cloud_channel_handlers::{FileState, Invocation, Outcome, Step, apply};
+
+use super::{Files, Stack, has_card, ip, one_card, plan, with_cards};
+
+/// Effects: the file, generate, rename, reload, reconfigure, and one look.
+pub(super) const STACK: Stack =
+    Stack { name: "netplan", machine, push: one_card, effects: 6, looks: 1, is_done: has_card };
+
+const NETPLAN_FILE: &str = "/etc/netplan/50-cloud-init.yaml";
+const OLD: &str = "network:\n  version: 2\n  ethernets:\n    eth0: {dhcp4: true}\n";
+
+/// networkd's part: the card is as the file says, if it has the name that the file says.
+fn networkctl(invocation: &Invocation, files: &mut Files) -> Result<String, String> {
+    if invocation.args.first().is_none_or(|verb| verb != "reconfigure") {
+        return Ok(String::new());
+    }
+    let text = String::from_utf8(files[NETPLAN_FILE].content.clone()).unwrap();
+    for link in &invocation.args[1..] {
+        let attribute = format!("/sys/class/net/{link}/mtu");
+        if !files.contains_key(&attribute) {
+            return Err(format!("no link {link}"));
+        }
+        if text.contains("192.0.2.5/24") {
+            files.insert(attribute, FileState::of_root("1400\n", 0o644));
+            files.insert("/test/configured".into(), FileState::of_root("", 0o644));
+        } else {
+            files.insert(attribute, FileState::of_root("1500\n", 0o644));
+            files.remove("/test/configured");
+        }
+    }
+    Ok(String::new())
+}
+
+fn machine() -> MemorySystem {
+    let system = MemorySystem::new()
+        .with_program("/usr/sbin/netplan")
+        .with_command("/usr/sbin/ip", ip)
+        .with_command("/usr/bin/networkctl", networkctl)
+        .with_file_state(NETPLAN_FILE, FileState::of_root(OLD, 0o600));
+    with_cards(system)
+}
+
+#[test]
+fn files_that_were_written_but_never_acted_on_are_acted_on() {
+    let system = machine();
+    let first = plan(&STACK, &system);
+    system.stop_after(1);
+    apply(&first, &first.preimage(None), &system);
+    system.restart();
+    let second = plan(&STACK, &system);
+    assert_eq!(second.file_changes().count(), 0, "the file is in place already");
+    assert!(second.steps.iter().any(|step| matches!(step, Step::Run { .. })), "{:?}", second.steps);
+    assert!(matches!(apply(&second, &second.preimage(None), &system), Outcome::Done { .. }));
+}
+
+#[test]
+fn what_does_not_come_up_is_undone_and_named() {
+    let system = machine().with_program("/usr/bin/networkctl");
+    let plan = plan(&STACK, &system);
+    let old = system.files();
+    let Outcome::Failed { reason, undone } = apply(&plan, &plan.preimage(None), &system) else {
+        panic!("the link has MTU 1500 and no address");
+    };
+    assert!(reason.contains("link `ens0` has MTU 1500, expected 1400"), "{reason}");
+    assert_eq!(undone, Ok(()));
+    assert_eq!(system.files(), old);
+    let waited = system.paused();
+    assert!((9..=10).contains(&waited.as_secs()), "waited {waited:?}");
+}
