@@ -1,6 +1,6 @@
 //! The nearest known word to a misspelt one, for "did you mean …?".
 
-/// Edits (insert, delete, replace) that a typo may have; beyond this a hint would mislead.
+/// Edits (insert, delete, replace, swap) that a typo may have; beyond this a hint would mislead.
 const FARTHEST: usize = 3;
 
 /// The known word nearest to `given`, if one is near enough to be what was meant. Case does not count.
@@ -19,20 +19,23 @@ pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, word)| word)
 }
 
-/// Levenshtein's distance, one row at a time.
+/// Levenshtein's distance, row by row, with neighbours that changed places as one edit (optimal string alignment).
 fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, l) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
+    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
+    let mut before = Vec::new();
+    let mut above: Vec<usize> = (0..=right.len()).collect();
+    for (i, l) in left.iter().enumerate() {
+        let mut row = vec![i + 1];
         for (j, r) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(l != *r);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+            let mut edits = (above[j] + usize::from(l != r)).min(row[j] + 1).min(above[j + 1] + 1);
+            if i > 0 && j > 0 && *l == right[j - 1] && left[i - 1] == *r {
+                edits = edits.min(before[j - 1] + 1);
+            }
+            row.push(edits);
         }
+        before = std::mem::replace(&mut above, row);
     }
-    row[right.len()]
+    above[right.len()]
 }
 
 #[cfg(test)]
@@ -47,7 +50,8 @@ mod tests {
             ("chpasswd", Some("chpasswd")),
             ("CHPASSWD", Some("chpasswd")),
             ("ssh-pwauth", Some("ssh_pwauth")),
-            ("mut", None),
+            ("mut", Some("mtu")),
+            ("tum", None),
             ("mtuu", Some("mtu")),
             ("banana", None),
             ("", None),

@@ -255,7 +255,8 @@ pub(super) struct SetArguments {
     /// How long a change of the network waits to be confirmed before it is taken back; without it, 30 s.
     #[arg(long, value_name = "SECONDS", conflicts_with = "dry_run")]
     pub(super) confirm_within: Option<u64>,
-    /// Return as soon as it is accepted.
+    /// Return as soon as it is accepted. A change of the network that is pushed over TCP has nobody then to confirm it,
+    /// and is taken back unless somebody says `network confirm`.
     #[arg(long, conflicts_with = "dry_run")]
     pub(super) no_wait: bool,
     #[command(flatten)]
