@@ -9,10 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::config::NetworkConfig;
 use super::link::unreadable;
-use super::merge::{canonical, merge};
-use super::place::{Place, Reading};
-use super::renderer::{Desired, Origin, RenderedFile, Renderer};
-use super::v1;
+use super::merge::merge;
+use super::renderer::{Desired, RenderedFile, Renderer};
 use crate::{Held, Refusal, System};
 
 /// What the module remembers between pushes.
@@ -94,7 +92,7 @@ impl Base {
     /// Reads what cloud-init left. What cannot be understood is refused, never overwritten.
     fn import(renderer: &dyn Renderer, system: &dyn System) -> Result<Option<Self>, Refusal> {
         let Some(origin) = renderer.origin(system)? else { return Ok(None) };
-        let (document, warnings) = Self::parse(&origin).map_err(|refusal| {
+        let (document, warnings) = origin.settled().map_err(|refusal| {
             refusal.hint(format!(
                 "the fault is in `{}`, which a push must merge into; mend the file",
                 origin.source
@@ -102,20 +100,6 @@ impl Base {
         })?;
         let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
         Ok(Some(Self { document, ours: renderer.files_of_origin(system)?, warning }))
-    }
-
-    /// The document in canonical order, of version 2 whatever it was, and what was left out.
-    fn parse(origin: &Origin) -> Result<(Value, Vec<String>), Refusal> {
-        let top = format!("{}:network", origin.source);
-        if !v1::is_version_1(&origin.document) {
-            let document = canonical(&origin.document);
-            NetworkConfig::whole(&document, &top)?;
-            return Ok((document, Vec::new()));
-        }
-        let converted = v1::convert(&origin.document, &Place::top(&top, Reading::Whole), None)?;
-        let document = canonical(&converted.document);
-        NetworkConfig::whole(&document, &top).map_err(|refusal| converted.trace.tell(refusal, &top))?;
-        Ok((document, converted.warnings))
     }
 }
 

@@ -8,12 +8,16 @@ use super::activation::Activator;
 use super::config::NetworkConfig;
 use super::device::Device;
 use super::eni::Eni;
+use super::instance_config;
 use super::link::unreadable;
+use super::merge::canonical;
 use super::name::DeviceId;
 use super::netplan::Netplan;
 use super::network_manager::{self, NetworkManager};
 use super::networkd::Networkd;
+use super::place::{Place, Reading};
 use super::sysconfig::{Stack, Sysconfig};
+use super::v1;
 use super::yaml;
 use crate::{FileState, Refusal, System};
 
@@ -40,13 +44,37 @@ pub(super) struct Origin {
     pub(super) source: String,
 }
 
+impl Origin {
+    /// The document in canonical order, of version 2 whatever it was, and what was left out.
+    pub(super) fn settled(&self) -> Result<(Value, Vec<String>), Refusal> {
+        let top = format!("{}:network", self.source);
+        if !v1::is_version_1(&self.document) {
+            let document = canonical(&self.document);
+            NetworkConfig::whole(&document, &top)?;
+            return Ok((document, Vec::new()));
+        }
+        let converted = v1::convert(&self.document, &Place::top(&top, Reading::Whole), None)?;
+        let document = canonical(&converted.document);
+        NetworkConfig::whole(&document, &top).map_err(|refusal| converted.trace.tell(refusal, &top))?;
+        Ok((document, converted.warnings))
+    }
+}
+
 /// A network stack: its files, and the commands that make it read them.
 pub(super) trait Renderer {
     /// The name that cloud-init has for it.
     fn name(&self) -> &'static str;
 
-    /// What cloud-init configured, if that can still be told.
-    fn origin(&self, system: &dyn System) -> Result<Option<Origin>, Refusal>;
+    /// What cloud-init configured, if that can still be told: in most formats not by the files themselves.
+    fn origin(&self, system: &dyn System) -> Result<Option<Origin>, Refusal> {
+        instance_config::origin(system)
+    }
+
+    /// The document of [`Self::origin`]; none too if it cannot be understood, which is told where a push is merged into it.
+    fn inherited(&self, system: &dyn System) -> Result<Option<Value>, Refusal> {
+        let settled = self.origin(system)?.and_then(|origin| origin.settled().ok());
+        Ok(settled.map(|(document, _)| document))
+    }
 
     /// The files that came of `origin`, and that a new rendering replaces as a whole.
     fn files_of_origin(&self, system: &dyn System) -> Result<BTreeSet<String>, Refusal>;

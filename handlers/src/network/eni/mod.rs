@@ -16,10 +16,9 @@ use super::activation::{self, Activator};
 use super::address::MacAddress;
 use super::config::NetworkConfig;
 use super::device::Device;
-use super::instance_config;
 use super::link::{Links, text, unreadable};
 use super::name::{DeviceId, LinkName};
-use super::renderer::{Desired, Origin, RenderedFile, Renderer};
+use super::renderer::{Desired, RenderedFile, Renderer};
 use crate::{FileState, Refusal, System};
 use definition::Names;
 use present::{Present, TOP};
@@ -42,10 +41,6 @@ pub(super) struct Eni;
 impl Renderer for Eni {
     fn name(&self) -> &'static str {
         "eni"
-    }
-
-    fn origin(&self, system: &dyn System) -> Result<Option<Origin>, Refusal> {
-        instance_config::origin(system)
     }
 
     /// Rules that are not all of cloud-init's kind are somebody else's.
@@ -80,8 +75,7 @@ impl Renderer for Eni {
         let mut warnings: Vec<String> = (present.unfollowed.iter())
             .map(|(word, path)| format!("`{path}` sources `{word}`, which was not looked into for conflicts"))
             .collect();
-        let inherited =
-            self.origin(system)?.and_then(|origin| NetworkConfig::whole(&origin.document, "").ok());
+        let inherited = self.inherited(system)?.and_then(|document| NetworkConfig::whole(&document, "").ok());
         check_owner(file, ours, &present)?;
         check_rules(&desired.config, ours, system)?;
         for (id, device) in devices.iter().filter_map(|id| Some((id, desired.config.device(id)?))) {

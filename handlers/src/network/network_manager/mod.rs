@@ -23,7 +23,7 @@ use super::instance_config;
 use super::link::unreadable;
 use super::name::DeviceId;
 use super::networkd::naming_file;
-use super::renderer::{Desired, Origin, RenderedFile, Renderer};
+use super::renderer::{Desired, RenderedFile, Renderer};
 use super::settings::Settings;
 use crate::{FileState, Refusal, System};
 use foreign::ForeignProfile;
@@ -102,10 +102,6 @@ pub(super) fn difference(id: &DeviceId, old: &NetworkConfig, new: &NetworkConfig
 impl Renderer for NetworkManager {
     fn name(&self) -> &'static str {
         "network-manager"
-    }
-
-    fn origin(&self, system: &dyn System) -> Result<Option<Origin>, Refusal> {
-        instance_config::origin(system)
     }
 
     fn files_of_origin(&self, system: &dyn System) -> Result<BTreeSet<String>, Refusal> {

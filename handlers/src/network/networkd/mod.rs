@@ -13,7 +13,7 @@ use super::device::{Device, Ethernet};
 use super::instance_config;
 use super::link::{text, unreadable};
 use super::name::{DeviceId, Pattern};
-use super::renderer::{Desired, Origin, RenderedFile, Renderer};
+use super::renderer::{Desired, RenderedFile, Renderer};
 use crate::{FileState, Refusal, System};
 
 const FOLDER: &str = "/etc/systemd/network";
@@ -28,10 +28,6 @@ pub(super) struct Networkd;
 impl Renderer for Networkd {
     fn name(&self) -> &'static str {
         "networkd"
-    }
-
-    fn origin(&self, system: &dyn System) -> Result<Option<Origin>, Refusal> {
-        instance_config::origin(system)
     }
 
     fn files_of_origin(&self, system: &dyn System) -> Result<BTreeSet<String>, Refusal> {

@@ -20,10 +20,9 @@ use serde_json::Value;
 
 use super::activation::{self, Activator};
 use super::device::Device;
-use super::instance_config;
 use super::link::{Links, text, unreadable};
 use super::name::DeviceId;
-use super::renderer::{Desired, Origin, RenderedFile, Renderer};
+use super::renderer::{Desired, RenderedFile, Renderer};
 use crate::{FileState, Refusal, System};
 use interfaces::Interface;
 use losses::{Loss, losses};
@@ -49,10 +48,6 @@ pub(super) struct Sysconfig;
 impl Renderer for Sysconfig {
     fn name(&self) -> &'static str {
         "sysconfig"
-    }
-
-    fn origin(&self, system: &dyn System) -> Result<Option<Origin>, Refusal> {
-        instance_config::origin(system)
     }
 
     /// cloud-init's files say so in their first line; an empty file of udev rules is its as well.
@@ -156,7 +151,7 @@ impl Sysconfig {
         interfaces: &Interfaces,
         (stack, system): (Stack, &dyn System),
     ) -> Result<Vec<String>, Refusal> {
-        let before = self.origin(system)?.map(|origin| origin.document).unwrap_or_default();
+        let before = self.inherited(system)?.unwrap_or_default();
         let mut warnings = Vec::new();
         for (id, device) in desired.config.devices() {
             let section = device.section().key();
