@@ -126,7 +126,7 @@ async fn people_may_take_a_change_back() {
     let (mut watcher, mut sender) = (inside.here().await, inside.remote().await);
     push(&mut sender, "p", Some(LONG)).await;
     until_on_trial(&mut watcher).await;
-    assert_accepted(&word(&mut watcher, "rollback", json!({})).await);
+    assert_accepted(&word(&mut watcher, "rollback", json!({"cause": null})).await);
     let finish = watcher.finish("p").await;
     assert_eq!(result(&finish), "FAIL");
     assert!(description(&finish).contains("asked for it"), "{finish}");

@@ -10,7 +10,9 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use cloud_channel_protocol::server::{Input, Principal};
-use cloud_channel_protocol::{BayeuxError, ClientId, ErrorCode, MessageId, Module, ModuleName, Publication};
+use cloud_channel_protocol::{
+    BayeuxError, ClientId, ErrorCode, MessageId, Module, ModuleName, Object, Publication,
+};
 use serde::Deserialize;
 
 use super::Driver;
@@ -54,21 +56,22 @@ impl Trials {
     }
 
     fn decide(&mut self, which: impl Fn(&Trial) -> bool, verdict: impl Fn(&Trial) -> Verdict) {
-        self.0.retain(|module, trial| {
-            if !which(trial) {
-                return true;
-            }
-            let verdict = verdict(trial);
-            tracing::info!(%module, ?verdict, "trial over");
-            // A job that has ended waits for nothing.
-            let _ended = trial.verdict.try_send(verdict);
-            false
-        });
+        for (module, trial) in self.0.extract_if(|_, trial| which(trial)) {
+            trial.end(module, verdict(&trial));
+        }
+    }
+}
+
+impl Trial {
+    fn end(&self, module: Module, verdict: Verdict) {
+        tracing::info!(%module, ?verdict, "trial over");
+        // A job that has ended waits for nothing.
+        let _ended = self.verdict.try_send(verdict);
     }
 }
 
 /// What a `config/confirm` or `config/rollback` may say.
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Word {
     /// The id of the push it is about, to be sure.
@@ -185,11 +188,9 @@ impl Driver {
             let text = format!("Another change waits to be confirmed, expected the cause {ours}");
             return Err(BayeuxError::new(ErrorCode::Conflict, channel, text));
         }
-        let arrival = trial.until;
-        self.trials.decide(
-            |trial| trial.until == arrival,
-            |_| if stays { Verdict::Keep } else { Verdict::TakeBack(format!("`{who}` asked for it")) },
-        );
+        let verdict = if stays { Verdict::Keep } else { Verdict::TakeBack(format!("`{who}` asked for it")) };
+        trial.end(request.module, verdict);
+        self.trials.0.remove(&request.module);
         self.accept(&request.asker);
         Ok(())
     }
@@ -207,12 +208,8 @@ fn read_word(publication: &Publication) -> Result<Option<MessageId>, BayeuxError
     let text = publication.data.get();
     let expected = "expected an object, empty or with the `cause` of the change";
     let wrong = |_| BayeuxError::wrong("data", expected, text);
-    let word = if text == "null" {
-        Word::default()
-    } else {
-        cloud_channel_protocol::Object::<Word>::read(text).map_err(wrong)?
-    };
-    let cause = word.cause.filter(|cause| cause.get() != "null");
+    let word: Option<Object<Word>> = serde_json::from_str(text).map_err(wrong)?;
+    let cause = word.and_then(|Object(word)| word.cause);
     cause
         .map(|cause| {
             MessageId::from_raw(&cause)
