@@ -12,7 +12,7 @@ use rustix::rand::GetRandomFlags;
 
 use super::generated::Before;
 use super::tree::{Tree, TreePath};
-use super::{FileState, Invocation, LARGEST_FILE, System, command, durable};
+use super::{FileState, Invocation, KernelNetwork, LARGEST_FILE, System, command, durable};
 use crate::Secret;
 
 /// A folder of the machine has far fewer names; more are a mistake or an attack.
@@ -161,6 +161,11 @@ impl System for HostSystem {
         let given_back = before.map_or(Ok(()), Before::give_back);
         // Of two faults the command's own says more.
         ran.and_then(|()| given_back.map_err(|error| path.fault("give back the files of", error)))
+    }
+
+    /// Always `None` so far: links and routes are read from files.
+    fn network(&self) -> io::Result<Option<KernelNetwork>> {
+        Ok(None)
     }
 
     fn hold_accounts(&self, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {

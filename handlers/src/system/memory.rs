@@ -10,13 +10,17 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::{FileState, Invocation, LARGEST_FILE, System};
+use super::{FileState, Invocation, KernelNetwork, LARGEST_FILE, System};
 use crate::Secret;
 
 /// What a scripted command does: it sees its invocation, may change the files, and answers its standard output
 /// or what it complains of.
 pub type Script =
     dyn Fn(&Invocation, &mut BTreeMap<String, FileState>) -> Result<String, String> + Send + Sync;
+
+/// What a scripted kernel has of the network: it sees the files and every command that ran, oldest first.
+pub type KernelScript =
+    dyn Fn(&BTreeMap<String, FileState>, &[Invocation]) -> Result<KernelNetwork, String> + Send + Sync;
 
 /// A machine in memory.
 pub struct MemorySystem {
@@ -29,6 +33,7 @@ pub struct MemorySystem {
 struct Inner {
     files: BTreeMap<String, FileState>,
     commands: BTreeMap<String, Arc<Script>>,
+    kernel: Option<Arc<KernelScript>>,
     invocations: Vec<Invocation>,
     console: Vec<Secret>,
     effects: usize,
@@ -91,6 +96,26 @@ impl MemorySystem {
         + 'static,
     ) -> Self {
         self.lock().commands.insert(path.into(), Arc::new(script));
+        self
+    }
+
+    /// Gives the machine a kernel that has this of the network, whatever happens.
+    #[must_use]
+    pub fn with_network(self, network: KernelNetwork) -> Self {
+        self.with_kernel(move |_, _| Ok(network.clone()))
+    }
+
+    /// Gives the machine a kernel whose network follows from the files and the commands that ran, or that fails with a
+    /// text. Without one, the machine's links are what its files say.
+    #[must_use]
+    pub fn with_kernel(
+        self,
+        script: impl Fn(&BTreeMap<String, FileState>, &[Invocation]) -> Result<KernelNetwork, String>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.lock().kernel = Some(Arc::new(script));
         self
     }
 
@@ -269,6 +294,14 @@ impl System for MemorySystem {
 
     fn regenerate(&self, invocation: &Invocation, _folder: &str) -> io::Result<()> {
         self.run(invocation).map(drop)
+    }
+
+    fn network(&self) -> io::Result<Option<KernelNetwork>> {
+        let inner = self.lock();
+        let network = inner.kernel.as_ref().map(|script| script(&inner.files, &inner.invocations));
+        network
+            .transpose()
+            .map_err(|text| io::Error::other(format!("cannot read the kernel's network: {text}")))
     }
 
     fn hold_accounts(&self, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {

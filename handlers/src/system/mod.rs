@@ -9,11 +9,16 @@ mod command;
 mod durable;
 mod generated;
 mod host;
+mod kernel;
 mod memory;
 mod tree;
 
 pub use host::HostSystem;
-pub use memory::{MemorySystem, Script};
+pub use kernel::{
+    KernelAddress, KernelGap, KernelHop, KernelLink, KernelNetwork, KernelPart, KernelRoute, KernelRouteKind,
+    KernelRule, KernelScope, OperationalState,
+};
+pub use memory::{KernelScript, MemorySystem, Script};
 
 use crate::Secret;
 
@@ -114,6 +119,13 @@ pub trait System: Send + Sync {
     /// # Errors
     /// As `run`; or if the files cannot be kept or given back.
     fn regenerate(&self, invocation: &Invocation, folder: &str) -> io::Result<()>;
+
+    /// What the kernel has of the network now, all of it at one look. `None`: this machine is played by files, and what
+    /// it has is what they say (`/sys/class/net`, `/proc/net`).
+    ///
+    /// # Errors
+    /// If the kernel does not tell it, within a few seconds, in a form that can be understood.
+    fn network(&self) -> io::Result<Option<KernelNetwork>>;
 
     /// Does something while no other program can change users and passwords (`/etc/.pwd.lock`).
     ///
