@@ -68,7 +68,7 @@ pub fn apply(plan: &Plan, preimage: &Preimage, system: &dyn System) -> Outcome {
             return Outcome::Failed { reason, undone };
         }
     }
-    Outcome::Done { held: plan.held.clone(), warnings: plan.warnings.clone() }
+    Outcome::Done { held: plan.held.clone(), warnings: plan.remarks() }
 }
 
 /// Undoes a plan that was carried out: files and lines back, then the undo of every command.

@@ -31,7 +31,7 @@ mod undo_command;
 pub mod yaml;
 
 pub use apply::{Outcome, apply, put_back, take_back, undo};
-pub use config_module::{ConfigModule, config_module};
+pub use config_module::{ConfigModule, Outlook, config_module};
 pub use held::Held;
 pub use nearest::nearest;
 pub use plan::{FileChange, LineState, Plan, Preimage, Step, Verification};

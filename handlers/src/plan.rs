@@ -88,7 +88,9 @@ pub struct Plan {
     pub held: Held,
     /// What the sender should know, though it stops nothing: makes the result a WARN.
     pub warnings: Vec<String>,
-    /// Devices that are not there yet; their part takes effect when they appear.
+    /// What others have configured and may stand against it; makes the result a WARN.
+    pub conflicts: Vec<String>,
+    /// What is not done by this plan: it waits for devices that are not there.
     pub deferred: Vec<String>,
     /// True if what is done can cut the machine off: then somebody has to confirm it.
     pub is_trial: bool,
@@ -119,9 +121,16 @@ impl Plan {
             touches: Vec::new(),
             held,
             warnings: Vec::new(),
+            conflicts: Vec::new(),
             deferred: Vec::new(),
             is_trial: false,
         }
+    }
+
+    /// Everything that the sender should know though it stops nothing.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        self.warnings.iter().chain(&self.conflicts).cloned().collect()
     }
 
     /// True if there is nothing to do.
@@ -169,7 +178,9 @@ impl Plan {
             "files": self.file_changes().map(describe_file).collect::<Vec<_>>(),
             "commands": self.steps.iter().filter_map(describe_command).collect::<Vec<_>>(),
             "warnings": self.warnings,
+            "conflicts": self.conflicts,
             "deferred": self.deferred,
+            "trial": self.is_trial,
         })
     }
 }

@@ -3,7 +3,9 @@
 //! ```text
 //! <case>/machine/…          files that exist; those in a folder for programs are programs
 //! <case>/push-1.json …      pushes in order; machine-2/… is laid over the machine before the second
-//! <case>/expected/…         network files after the pushes
+//! <case>/plug-1/…           laid over the machine after the pushes; what waited and need not any more is done
+//! <case>/expected/…         network files after all that
+//! <case>/expected-plugs.txt what each plug has made ready, and what still waits
 //! <case>/expected-error.txt the refusal of the last push, if it is refused
 //! <case>/expected-plan.json a dry run of the last push: for a real machine, or if it warns or defers
 //! <case>/real               present: a real machine, which has commands; the last push is planned only
@@ -13,7 +15,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use cloud_channel_handlers::system::{HostSystem, MemorySystem};
@@ -126,10 +128,32 @@ fn run(case: &Case) {
     if let Some(plan) = plan.as_ref().filter(|_| !real) {
         check_rest(case, plan, &held, pushes.last().unwrap(), &system);
     }
-    let told = plan.filter(|plan| real || !plan.warnings.is_empty() || !plan.deferred.is_empty());
+    let told = plan.filter(|plan| real || !plan.remarks().is_empty() || !plan.deferred.is_empty());
     let told = told.map(|plan| format!("{:#}\n", plan.to_json()));
     case.compare("expected-plan.json", told.as_deref());
+    case.compare("expected-plugs.txt", plug(case, &mut held, &system).as_deref());
     check_files(case, &system);
+}
+
+/// Lays one `plug-N` after another over the machine, and does each time what need not wait any more.
+fn plug(case: &Case, held: &mut Held, system: &MemorySystem) -> Option<String> {
+    let mut told = String::new();
+    for number in 1.. {
+        let folder = case.folder.join(format!("plug-{number}"));
+        if !folder.exists() {
+            break;
+        }
+        lay(system, tree(&folder));
+        let before = network().outlook(held, system).unwrap();
+        let plan = network().resume(held, system).unwrap();
+        assert_eq!(plan.is_empty(), before.ready.is_empty(), "{}: {plan:?}", case.name);
+        *held = carry_out(&plan, system);
+        let after = network().outlook(held, system).unwrap();
+        assert!(after.ready.is_empty(), "{}: {after:?}", case.name);
+        let ready: Vec<String> = before.ready.into_iter().map(|(id, on)| format!("{id}: {on}")).collect();
+        told += &format!("plug {number}: ready [{}]; waiting {:?}\n", ready.join(", "), after.waiting);
+    }
+    Some(told).filter(|told| !told.is_empty())
 }
 
 /// What was carried out stays: the same push again has nothing to do, and remembers the same.

@@ -7,17 +7,28 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::config::NetworkConfig;
-use super::link::unreadable;
-use super::merge::merge;
+use super::deferral::Deferral;
+use super::device::Section;
+use super::link::{Links, unreadable};
+use super::merge::{canonical, devices};
+use super::name::DeviceId;
 use super::renderer::{Desired, RenderedFile, Renderer};
 use crate::{Held, Refusal, System};
 
 /// What the module remembers between pushes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Memory {
-    /// The merged document.
+    /// The merged document: all that is wanted.
     pub(super) config: Value,
+    /// What of it is in the files, if that is not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) applied: Option<Value>,
+    /// The devices that wait, each with the cards that it waits for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) waiting: BTreeMap<String, BTreeSet<String>>,
+    /// What was wanted before the last change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) previous: Option<Value>,
     /// Each file that was written last, with the SHA-256 of its content in hex.
     pub(super) files: BTreeMap<String, String>,
 }
@@ -33,23 +44,38 @@ impl Memory {
         })
     }
 
-    /// What will be held once these files are in place.
-    pub(super) fn of(document: &Value, files: &[RenderedFile]) -> Self {
-        let files = files.iter().map(|file| (file.path.clone(), digest(&file.file.content))).collect();
-        Self { config: document.clone(), files }
+    /// What will be held once these files are in place. `config` is all that is wanted.
+    pub(super) fn of(config: &Value, deferral: &Deferral, files: &[RenderedFile]) -> Self {
+        let text = |(id, cards): (&DeviceId, &BTreeSet<DeviceId>)| {
+            (id.to_string(), cards.iter().map(ToString::to_string).collect())
+        };
+        Self {
+            config: config.clone(),
+            applied: Some(&deferral.now.document).filter(|now| *now != config).cloned(),
+            waiting: deferral.waiting.iter().map(text).collect(),
+            previous: None,
+            files: digests(files),
+        }
+    }
+
+    /// What the files say.
+    pub(super) fn applied(&self) -> &Value {
+        self.applied.as_ref().unwrap_or(&self.config)
     }
 
     /// Wraps it for the broker.
     pub(super) fn into_held(self) -> Held {
-        Held::document(serde_json::json!({ "config": self.config, "files": self.files }))
+        Held::document(serde_json::to_value(self).expect("texts and JSON values serialise"))
     }
 }
 
 /// What a push is merged into.
 #[derive(Debug)]
 pub(super) struct Base {
-    /// The document, in canonical order.
+    /// The document, in canonical order: all that is wanted.
     pub(super) document: Value,
+    /// What of it the machine has been told: what waits is missing, or as it was before.
+    pub(super) applied: Value,
     /// Files that are ours to replace and to remove.
     pub(super) ours: BTreeSet<String>,
     /// What the sender should know of it.
@@ -57,15 +83,16 @@ pub(super) struct Base {
 }
 
 impl Base {
-    /// Finds what this push is to be merged into.
+    /// Finds what this push is to be merged into. `next` is what it leads to on what is held.
     ///
     /// A file that is not as we left it was rewritten by cloud-init (a new instance, its own hotplug): then
     /// that is what the machine has, and the push merges into it. A file that is as this very push would make
     /// it is our own work of a try that was interrupted.
     pub(super) fn find(
         memory: Option<&Memory>,
-        push: &Value,
+        next: Option<Value>,
         renderer: &dyn Renderer,
+        links: &Links,
         system: &dyn System,
     ) -> Result<Self, Refusal> {
         let Some(memory) = memory else {
@@ -73,15 +100,17 @@ impl Base {
         };
         let held = Self {
             document: memory.config.clone(),
+            applied: memory.applied().clone(),
             ours: memory.files.keys().cloned().collect(),
             warning: None,
         };
-        let Some(path) = rewritten(memory, push, renderer, system)? else { return Ok(held) };
+        let Some(path) = rewritten(memory, next, renderer, links, system)? else { return Ok(held) };
         let warn =
             |what: &str| Some(format!("`{path}` was changed by someone else since it was written; {what}"));
         match Self::import(renderer, system)? {
             Some(mut import) => {
                 import.ours.extend(held.ours);
+                keep_waiting(&mut import.document, memory);
                 let warning = warn("the push was merged into what is there now");
                 Ok(Self { warning: warning.into_iter().chain(import.warning).reduce(joined), ..import })
             }
@@ -99,14 +128,30 @@ impl Base {
             ))
         })?;
         let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
-        Ok(Some(Self { document, ours: renderer.files_of_origin(system)?, warning }))
+        let applied = document.clone();
+        Ok(Some(Self { document, applied, ours: renderer.files_of_origin(system)?, warning }))
     }
 }
 
 impl Default for Base {
     fn default() -> Self {
-        Self { document: Value::Object(Map::new()), ours: BTreeSet::new(), warning: None }
+        let nothing = Value::Object(Map::new());
+        Self { document: nothing.clone(), applied: nothing, ours: BTreeSet::new(), warning: None }
     }
+}
+
+/// What waits was never in a file that somebody could have rewritten, so it is wanted still.
+fn keep_waiting(document: &mut Value, memory: &Memory) {
+    let Some(top) = document.as_object_mut() else { return };
+    for section in Section::ALL.map(Section::key) {
+        for (id, device) in devices(&memory.config, section).into_iter().flatten() {
+            let section = top.entry(section).or_insert_with(|| Value::Object(Map::new()));
+            if let Some(section) = section.as_object_mut().filter(|_| memory.waiting.contains_key(id)) {
+                section.insert(id.clone(), device.clone());
+            }
+        }
+    }
+    *document = canonical(document);
 }
 
 fn joined(one: String, two: String) -> String {
@@ -117,21 +162,21 @@ fn joined(one: String, two: String) -> String {
 /// is simply written again.
 fn rewritten(
     memory: &Memory,
-    push: &Value,
+    next: Option<Value>,
     renderer: &dyn Renderer,
+    links: &Links,
     system: &dyn System,
 ) -> Result<Option<String>, Refusal> {
-    let document = merge(&memory.config, push);
-    let next = match NetworkConfig::whole(&document, "") {
-        Ok(config) => renderer.render(&Desired { document: document.clone(), config }, system)?,
-        // What is there may have what the push needs; it is judged once it is merged.
+    // What is there may have what the push needs; it is judged once it is merged.
+    let next = match Desired::read(next.unwrap_or_else(|| memory.config.clone()), "") {
+        Ok(desired) => renderer.render(&Deferral::of(desired, memory.applied(), links).now, system)?,
         Err(_) => Vec::new(),
     };
-    let next = Memory::of(&document, &next);
+    let next = |path: &str| next.iter().find(|file| file.path == path).map(|file| digest(&file.file.content));
     for (path, known) in &memory.files {
         let Some(file) = system.read(path).map_err(|error| unreadable(&error))? else { continue };
         let there = digest(&file.content);
-        if there != *known && next.files.get(path) != Some(&there) {
+        if there != *known && next(path).as_ref() != Some(&there) {
             return Ok(Some(path.clone()));
         }
     }
@@ -141,4 +186,9 @@ fn rewritten(
 /// SHA-256 in hex.
 pub(super) fn digest(content: &[u8]) -> String {
     hex::write(&Sha256::digest(content))
+}
+
+/// Each file with the digest of its content.
+pub(super) fn digests(files: &[RenderedFile]) -> BTreeMap<String, String> {
+    files.iter().map(|file| (file.path.clone(), digest(&file.file.content))).collect()
 }

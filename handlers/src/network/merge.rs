@@ -3,6 +3,8 @@
 //! Pure, and blind to what keys mean, except that a device is a device even if nothing is said of it (a
 //! bond's member is often `{}`), while any other map that became empty says nothing and goes.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 /// Depth of a device in a document: the document is 0, a section 1.
@@ -21,15 +23,15 @@ pub(super) fn canonical(document: &Value) -> Value {
 }
 
 /// The ids of the devices that differ between two documents.
-pub(super) fn changed_devices(old: &Value, new: &Value) -> Vec<String> {
-    let mut changed = Vec::new();
+pub(super) fn changed_devices(old: &Value, new: &Value) -> BTreeSet<String> {
+    let mut changed = BTreeSet::new();
     for section in super::device::Section::ALL {
         let (old, new) = (devices(old, section.key()), devices(new, section.key()));
         let ids = old.into_iter().chain(new).flat_map(Map::keys);
         for id in ids {
             let same = old.and_then(|old| old.get(id)) == new.and_then(|new| new.get(id));
-            if !same && !changed.contains(id) {
-                changed.push(id.clone());
+            if !same {
+                changed.insert(id.clone());
             }
         }
     }
@@ -118,7 +120,7 @@ mod tests {
         fn a_push_twice_is_a_push_once(base in document("x[0-3]", false), push in document("x[0-3]", true)) {
             let once = merge(&base, &push);
             let twice = merge(&once, &push);
-            prop_assert_eq!(changed_devices(&once, &twice), Vec::<String>::new());
+            prop_assert_eq!(changed_devices(&once, &twice), BTreeSet::new());
             prop_assert_eq!(twice, once);
         }
 
@@ -166,6 +168,6 @@ mod tests {
     fn both_sides_of_a_change_are_seen() {
         let old = json!({"ethernets": {"e0": {}, "e1": {"mtu": 1400}, "e2": {}}});
         let new = json!({"ethernets": {"e1": {"mtu": 1500}, "e2": {}}, "bridges": {"br0": {}}});
-        assert_eq!(changed_devices(&old, &new), ["e0", "e1", "br0"]);
+        assert_eq!(changed_devices(&old, &new), ["br0", "e0", "e1"].map(str::to_owned).into());
     }
 }

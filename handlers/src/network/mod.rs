@@ -13,8 +13,10 @@ mod activation;
 mod address;
 mod backend;
 mod base;
+mod change;
 mod config;
 mod contradiction;
+mod deferral;
 mod device;
 mod eni;
 mod expectation;
@@ -27,6 +29,7 @@ mod netplan;
 mod network_manager;
 mod networkd;
 mod object;
+mod outlook;
 mod place;
 mod planning;
 mod push;
@@ -38,6 +41,7 @@ mod sysconfig;
 mod v1;
 mod value;
 mod virtual_device;
+mod wanted;
 mod yaml;
 
 use cloud_channel_protocol::Module;
@@ -47,7 +51,7 @@ use serde_json::{Value, json};
 pub use expectation::Expectation;
 pub(crate) use expectation::verify;
 
-use crate::{ConfigModule, Held, Plan, Refusal, System};
+use crate::{ConfigModule, Held, Outlook, Plan, Refusal, System};
 use base::{Base, Memory};
 use link::Links;
 use push::Push;
@@ -72,6 +76,18 @@ impl ConfigModule for Network {
         planning::plan(held, &parse(payload)?, system)
     }
 
+    fn outlook(&self, held: &Held, system: &dyn System) -> Result<Outlook, Refusal> {
+        outlook::outlook(held, system)
+    }
+
+    fn resume(&self, held: &Held, system: &dyn System) -> Result<Plan, Refusal> {
+        planning::resume(held, system)
+    }
+
+    fn revert(&self, held: &Held, system: &dyn System) -> Result<Plan, Refusal> {
+        planning::revert(held, system)
+    }
+
     /// `renderer` (or `null`, with `problem`), `desired`, `files`, `links`.
     fn describe(&self, held: &Held, system: &dyn System) -> Value {
         let links: Vec<Value> = Links::look(system).iter().flat_map(Links::iter).map(describe_link).collect();
@@ -88,7 +104,7 @@ impl ConfigModule for Network {
 fn describe_config(held: &Held, system: &dyn System) -> Result<Value, Refusal> {
     let renderer = renderer::choose(system)?;
     let memory = Memory::recall(held)?;
-    let base = Base::find(memory.as_ref(), &json!({}), &*renderer, system)?;
+    let base = Base::find(memory.as_ref(), None, &*renderer, &Links::look(system)?, system)?;
     Ok(json!({
         "renderer": renderer.name(),
         "desired": hidden::without_hidden(&base.document),

@@ -22,10 +22,18 @@ use super::yaml;
 use crate::{FileState, Refusal, System};
 
 /// What is wanted, in both forms: the document as it was pushed, and its meaning.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Desired {
     pub(super) document: Value,
     pub(super) config: NetworkConfig,
+}
+
+impl Desired {
+    /// Reads a whole document; `path` is how faults name its top.
+    pub(super) fn read(document: Value, path: &str) -> Result<Self, Refusal> {
+        let config = NetworkConfig::whole(&document, path)?;
+        Ok(Self { document, config })
+    }
 }
 
 /// A file as it is to be.

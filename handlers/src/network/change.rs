@@ -1,0 +1,108 @@
+//! A change of the config: what there was, what is wanted, what of it can be done now, and who is concerned.
+
+use std::collections::BTreeSet;
+
+use super::base::Base;
+use super::config::NetworkConfig;
+use super::contradiction;
+use super::deferral::Deferral;
+use super::link::Links;
+use super::merge::changed_devices;
+use super::name::DeviceId;
+use super::place::{Place, Reading};
+use super::renderer::Desired;
+use super::wanted::Wanted;
+use crate::{Plan, Refusal};
+
+/// The config before and after, and who is concerned.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// What the machine has been told so far.
+    pub(super) old: NetworkConfig,
+    /// All that is wanted.
+    pub(super) desired: Desired,
+    /// What of it can be done, and what cannot.
+    pub(super) deferral: Deferral,
+    /// Devices that the task speaks of.
+    pub(super) pushed: BTreeSet<DeviceId>,
+    /// Devices whose links have to be looked at again.
+    pub(super) affected: BTreeSet<DeviceId>,
+}
+
+impl Change {
+    pub(super) fn new(base: &Base, wanted: &Wanted, links: &Links) -> Result<Self, Refusal> {
+        let path = wanted.path();
+        let desired = Desired::read(wanted.document.clone(), path)?;
+        contradiction::check(&desired.config, &wanted.devices, path)?;
+        let deferral = Deferral::of(desired.clone(), &base.applied, links);
+        // What is replaced need not be right any more; nothing is done for devices that cannot be told.
+        let old = NetworkConfig::whole(&base.applied, path).unwrap_or_default();
+        let place = Place::top(path, Reading::Whole);
+        let now = &deferral.now;
+        let mut affected = BTreeSet::new();
+        for id in changed_devices(&base.applied, &now.document) {
+            affected.insert(DeviceId::from_key(&id, &place)?);
+        }
+        affected.extend(relatives(&affected, &old, &now.config));
+        Ok(Self { old, desired, deferral, pushed: wanted.devices.clone(), affected })
+    }
+
+    /// True if something is wanted, and nothing of it can be done.
+    pub(super) fn is_put_off(&self) -> bool {
+        self.affected.is_empty() && !self.deferral.waiting.is_empty()
+    }
+
+    /// Says in the plan what the task speaks of, and is not done by it.
+    pub(super) fn tell_what_waits(&self, plan: &mut Plan, links: &Links) {
+        let below = self.below();
+        let waiting = &self.deferral.waiting;
+        for (id, cards) in waiting {
+            if below.contains(id) || cards.iter().any(|card| below.contains(card)) {
+                plan.deferred.push(id.to_string());
+                plan.warnings.push(waits(id, cards));
+            }
+        }
+        // What was applied, and was pulled out since.
+        let config = &self.desired.config;
+        for id in below.into_iter().filter(|id| !waiting.contains_key(*id) && links.is_late(id, config)) {
+            plan.deferred.push(id.to_string());
+            plan.warnings.push(format!("`{id}` is not there; its part takes effect when it is back"));
+        }
+    }
+
+    /// The devices that the task speaks of, and those below them.
+    fn below(&self) -> BTreeSet<&DeviceId> {
+        let mut concerned = BTreeSet::new();
+        let mut open: Vec<&DeviceId> = self.pushed.iter().collect();
+        while let Some(id) = open.pop() {
+            if let Some(device) = self.desired.config.device(id).filter(|_| !concerned.contains(id)) {
+                concerned.insert(id);
+                open.extend(device.parts().into_iter().map(|(part, _)| part));
+            } else if self.deferral.waiting.contains_key(id) {
+                // It is to go, and stays for now.
+                concerned.insert(id);
+            }
+        }
+        concerned
+    }
+}
+
+fn waits(id: &DeviceId, cards: &BTreeSet<DeviceId>) -> String {
+    let names: Vec<String> = cards.iter().map(|card| format!("`{card}`")).collect();
+    match cards.first() {
+        Some(card) if cards.len() == 1 && card == id => format!("`{id}` waits until it is there"),
+        _ if cards.len() == 1 => format!("`{id}` waits until {} is there", names[0]),
+        _ => format!("`{id}` waits until {} are there", names.join(", ")),
+    }
+}
+
+/// A card's own file names its bond, bridge and VLANs: whoever joins or leaves is concerned as well.
+fn relatives(changed: &BTreeSet<DeviceId>, old: &NetworkConfig, new: &NetworkConfig) -> BTreeSet<DeviceId> {
+    let mut relatives = BTreeSet::new();
+    for id in changed {
+        for device in [old.device(id), new.device(id)].into_iter().flatten() {
+            relatives.extend(device.parts().into_iter().map(|(part, _)| part.clone()));
+        }
+    }
+    relatives
+}

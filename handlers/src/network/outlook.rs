@@ -1,0 +1,38 @@
+//! What waits, and what of it need not any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::base::Memory;
+use super::deferral::Deferral;
+use super::link::{Link, Links};
+use super::merge::changed_devices;
+use super::renderer::Desired;
+use crate::{Held, Outlook, Refusal, System};
+
+/// Compares what waits with the links that are there now.
+pub(super) fn outlook(held: &Held, system: &dyn System) -> Result<Outlook, Refusal> {
+    let waits = |memory: &Memory| !memory.waiting.is_empty();
+    let Some(memory) = Memory::recall(held)?.filter(waits) else { return Ok(Outlook::default()) };
+    let links = Links::look(system)?;
+    let desired = Desired::read(memory.config.clone(), "network")?;
+    let Deferral { now, waiting } = Deferral::of(desired, memory.applied(), &links);
+    let changed = changed_devices(memory.applied(), &now.document);
+    let ready = now.config.devices().filter(|(id, _)| changed.contains(id.as_str()));
+    let mut ready: BTreeMap<String, String> = ready
+        .map(|(id, device)| {
+            let links: Vec<String> = links.of(id, device, &now.config).into_iter().map(told).collect();
+            (id.to_string(), links.join(", "))
+        })
+        .collect();
+    // What is to go.
+    let gone = |id: &&String| now.config.devices().all(|(other, _)| other.as_str() != id.as_str());
+    ready.extend(changed.iter().filter(gone).map(|id| (id.clone(), String::new())));
+    let text = |ids: BTreeSet<_>| ids.iter().map(ToString::to_string).collect();
+    let waiting = waiting.into_iter().map(|(id, cards)| (id.to_string(), text(cards))).collect();
+    Ok(Outlook { waiting, ready })
+}
+
+fn told(link: &Link) -> String {
+    let address = link.address.map(|address| address.to_string()).unwrap_or_default();
+    format!("{} {address}", link.name)
+}

@@ -1,0 +1,131 @@
+//! What is wanted of the whole network: what there is with a push merged in, or what was wanted before.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::base::Memory;
+use super::device::Section;
+use super::merge::{canonical, changed_devices, devices, merge};
+use super::name::DeviceId;
+use super::place::{Place, Reading};
+use super::push::{Push, Settled};
+use crate::Refusal;
+
+/// What is to be planned.
+#[derive(Debug)]
+pub(super) enum Task<'a> {
+    /// A push, merged into what there is.
+    Push(&'a Value),
+    /// What waits, as far as it need not any more.
+    Resume,
+    /// What was wanted before the last change.
+    Revert,
+}
+
+/// A task that is understood.
+#[derive(Debug)]
+pub(super) enum Wish {
+    Push(Push),
+    Resume,
+    Revert(Value),
+}
+
+/// All that is wanted.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// In canonical order.
+    pub(super) document: Value,
+    /// The devices that the task speaks of.
+    pub(super) devices: BTreeSet<DeviceId>,
+    settled: Option<Settled>,
+}
+
+impl Wish {
+    pub(super) fn read(task: &Task<'_>, memory: Option<&Memory>) -> Result<Self, Refusal> {
+        match task {
+            Task::Push(payload) => Push::read(payload).map(Self::Push),
+            Task::Resume => Ok(Self::Resume),
+            Task::Revert => {
+                let previous = memory.and_then(|memory| memory.previous.clone());
+                previous
+                    .map(Self::Revert)
+                    .ok_or_else(|| Refusal::at("network", "a change that was made before").given("none"))
+            }
+        }
+    }
+
+    /// What is wanted, seen from what there is.
+    pub(super) fn onto(&self, base: &Value) -> Result<Wanted, Refusal> {
+        match self {
+            Self::Push(push) => {
+                let settled = push.onto(base)?;
+                let document = merged(base, &settled)?;
+                let devices = pushed_ids(&settled, base)?;
+                Ok(Wanted { document, devices, settled: Some(settled) })
+            }
+            Self::Resume => Wanted::whole(base.clone(), base),
+            Self::Revert(previous) => Wanted::whole(previous.clone(), base),
+        }
+    }
+}
+
+impl Wanted {
+    fn whole(document: Value, base: &Value) -> Result<Self, Refusal> {
+        let place = Place::top("network", Reading::Whole);
+        let changed = changed_devices(base, &document);
+        let devices = changed.iter().map(|id| DeviceId::from_key(id, &place)).collect::<Result<_, _>>()?;
+        Ok(Self { document, devices, settled: None })
+    }
+
+    /// What faults call the top of the document.
+    pub(super) fn path(&self) -> &'static str {
+        self.settled.as_ref().map_or("network", |settled| settled.path)
+    }
+
+    /// What the sender should know of what was sent.
+    pub(super) fn warnings(&self) -> &[String] {
+        self.settled.as_ref().map_or(&[], |settled| &settled.warnings)
+    }
+
+    /// A fault of the document, told where the sender wrote it.
+    pub(super) fn tell(&self, refusal: Refusal) -> Refusal {
+        match &self.settled {
+            Some(settled) => settled.tell(refusal),
+            None => refusal,
+        }
+    }
+}
+
+fn merged(base: &Value, settled: &Settled) -> Result<Value, Refusal> {
+    let place = Place::top(settled.path, Reading::Whole);
+    let mut document = merge(base, &settled.document);
+    let Some(map) = document.as_object_mut() else { return Err(place.lacks("a map")) };
+    if !map.contains_key("version") {
+        let knows_version = base.get("version").is_some() || has_devices(base);
+        if !knows_version {
+            return Err(place.key("version").lacks("2, the version of network-config that is applied"));
+        }
+        map.insert("version".to_owned(), json!(2));
+    }
+    Ok(canonical(&document))
+}
+
+fn has_devices(document: &Value) -> bool {
+    let maps = Section::ALL.map(Section::key).into_iter().filter_map(|section| devices(document, section));
+    maps.into_iter().any(|map| !map.is_empty())
+}
+
+/// The devices that a push speaks of. A section that it removes stands for all that is in it.
+fn pushed_ids(settled: &Settled, base: &Value) -> Result<BTreeSet<DeviceId>, Refusal> {
+    let place = Place::top(settled.path, Reading::Whole);
+    let mut ids = BTreeSet::new();
+    for section in Section::ALL.map(Section::key) {
+        let removed = settled.document.get(section).is_some_and(Value::is_null);
+        let map = devices(if removed { base } else { &settled.document }, section);
+        for key in map.into_iter().flat_map(serde_json::Map::keys) {
+            ids.insert(DeviceId::from_key(key, &place)?);
+        }
+    }
+    Ok(ids)
+}
