@@ -18,7 +18,7 @@ use cloud_channel_handlers::{
 use cloud_channel_protocol::{EventResult, Module};
 
 use crate::happening::{DriverHandle, Happening};
-use crate::journal::{ArrivalNo, InboxEntry};
+use crate::journal::{ArrivalNo, InboxEntry, Task};
 
 /// What a job tells the driver.
 #[derive(Debug)]
@@ -104,7 +104,12 @@ impl Job {
             return failed(&format!("an interrupted try could not be undone first: {error}"));
         }
         let module = config_module(accepted.module);
-        let plan = match module.plan(&self.held, self.entry.payload.as_raw(), &*self.system) {
+        let planned = match accepted.task {
+            Task::Push => module.plan(&self.held, self.entry.payload.as_raw(), &*self.system),
+            Task::Resume => module.resume(&self.held, &*self.system),
+            Task::Revert => module.revert(&self.held, &*self.system),
+        };
+        let plan = match planned {
             Ok(plan) => plan,
             Err(refusal) => return failed(&refusal.to_string()),
         };
@@ -113,18 +118,23 @@ impl Job {
             return failed("it could not be recorded, so nothing was changed");
         }
         if plan.is_empty() {
-            let unchanged = Outcome::Done { held: plan.held, warnings: plan.warnings };
+            let unchanged = Outcome::Done { warnings: plan.remarks(), held: plan.held };
             return ending(unchanged, "nothing to change");
         }
+        let done = match accepted.task {
+            Task::Push => "done",
+            Task::Resume => "what waited for devices was applied",
+            Task::Revert => "the last change was taken back",
+        };
         let outcome = apply(&plan, &preimage, &*self.system);
         if !plan.is_trial || !matches!(outcome, Outcome::Done { .. }) {
-            return ending(outcome, "done");
+            return ending(outcome, done);
         }
         match self.wait_for_verdict() {
-            Verdict::Keep => ending(outcome, "done"),
+            Verdict::Keep => ending(outcome, done),
             Verdict::TakeBack(reason) => {
                 let undone = undo(&plan, &preimage, &*self.system);
-                ending(Outcome::Failed { reason, undone }, "done")
+                ending(Outcome::Failed { reason, undone }, done)
             }
         }
     }
@@ -195,6 +205,7 @@ mod tests {
         let payload = Payload::from(RawValue::from_string("{}".to_owned()).unwrap());
         InboxEntry {
             accepted: Accepted {
+                task: Task::Push,
                 arrival: ArrivalNo::default(),
                 module: Module::Network,
                 spelling: Module::Network.into(),

@@ -13,6 +13,8 @@ pub(crate) enum Asker {
     Offer { offer: OfferId, client: Option<ClientId> },
     /// A message from the dialled side, where no publish reply exists.
     Link,
+    /// The guest itself: nobody.
+    Guest,
 }
 
 /// A message that was understood so far: where it belongs and what its `ext` says.

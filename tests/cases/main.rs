@@ -13,6 +13,7 @@ mod clients_links;
 mod clients_lost;
 mod clients_replay;
 mod clients_under_load;
+mod deferral;
 mod dialling_long_polling;
 mod durability;
 mod flows_dialling;

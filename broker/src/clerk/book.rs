@@ -5,7 +5,7 @@ use cloud_channel_protocol::{BayeuxError, ErrorCode};
 
 use super::Desk;
 use super::entry::{Entry, Numbered, Written, verdict, write_entry};
-use super::order::{Admit, Draft, Order, Question, Report};
+use super::order::{Admit, AdmittedWork, Draft, Order, Question, Report};
 use super::refusal::to_bayeux;
 use super::replay::Look;
 use crate::journal::{Contents, Journal, JournalError, JournalSize, Push, Sender, Seq, SeqBlock, Window};
@@ -84,6 +84,11 @@ impl Book {
                 Err(refused) => reports.push(*refused),
             },
             Order::Answer(question) => reports.push(self.answer(*question)),
+            Order::Foresee(module, held) => {
+                let outlook = config_module(module).outlook(&held, &*self.desk.system);
+                let outlook = outlook.map_err(|refusal| refusal.to_string());
+                reports.push(Report::Foreseen { module, outlook });
+            }
             Order::Append(draft) => self.append(*draft, entries, reports),
             Order::Settle(seq) => entries.push(Entry::Settle(seq)),
             // Before anything of this turn is written, and so before any of it is reported.
@@ -128,8 +133,13 @@ impl Book {
 
     /// Asks the module, which may look at the machine, before anything is promised.
     fn check(&self, admit: Admit) -> Result<Entry, Box<Report>> {
-        let Admit { request, sender, payload, signed, witness } = admit;
-        let checked = config_module(request.module).check(&payload, &*self.desk.system);
+        let Admit { request, work, sender, payload, signed, witness } = admit;
+        let (module, system) = (config_module(request.module), &*self.desk.system);
+        let checked = match &work {
+            AdmittedWork::Push => module.check(&payload, system),
+            AdmittedWork::Resume => Ok(()),
+            AdmittedWork::Revert(held) => module.revert(held, system).map(drop),
+        };
         let checked = checked.map_err(|refusal| to_bayeux(&refusal)).and_then(|()| {
             Sender::parse(&sender)
                 .map_err(|error| BayeuxError::new(ErrorCode::Internal, "", error.to_string()))
@@ -139,6 +149,7 @@ impl Book {
             Err(error) => return Err(Box::new(Report::Verdict { request, admitted: Err(error) })),
         };
         let push = Push {
+            task: work.task(),
             module: request.module,
             spelling: request.spelling.clone(),
             cause: request.id.clone(),
@@ -146,7 +157,7 @@ impl Book {
             payload: payload.into(),
             generation: request.ext.generation,
             confirm_seconds: request.ext.confirm_seconds,
-            witness: Some(witness),
+            witness,
             arrived_ms: self.wall_ms(),
             signed,
         };

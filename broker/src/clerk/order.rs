@@ -2,12 +2,12 @@
 
 use std::sync::mpsc::SyncSender;
 
-use cloud_channel_handlers::{Held, Preimage};
+use cloud_channel_handlers::{Held, Outlook, Preimage};
 use cloud_channel_protocol::{BayeuxError, ChannelName, CloudinitExt, MessageId, Module, Publication};
 use serde_json::value::RawValue;
 
 use super::replay::{Look, ReplayId};
-use crate::journal::{Accepted, ArrivalNo, Contents, Dropped, InboxEntry, Page, Seq, Window};
+use crate::journal::{Accepted, ArrivalNo, Contents, Dropped, InboxEntry, Page, Seq, Task, Window};
 use crate::request::{Asker, Request};
 use crate::witness::Witness;
 
@@ -55,17 +55,39 @@ impl Draft {
     }
 }
 
-/// A push to be checked and accepted.
+/// A push to be checked and accepted, or what is done in its turn like one.
 #[derive(Debug)]
 pub(crate) struct Admit {
     pub(crate) request: Request,
+    pub(crate) work: AdmittedWork,
     /// The scope of the message's id.
     pub(crate) sender: String,
     /// Secret.
     pub(crate) payload: Box<RawValue>,
     /// True if it carries a signature that was checked.
     pub(crate) signed: bool,
-    pub(crate) witness: Witness,
+    pub(crate) witness: Option<Witness>,
+}
+
+/// What is to be admitted, with what it takes to tell whether it can be done.
+#[derive(Debug)]
+pub(crate) enum AdmittedWork {
+    /// A push; its payload is checked.
+    Push,
+    /// What waited for devices. It was looked at before it was asked for.
+    Resume,
+    /// The last change is to be taken back, if the module knows what was before.
+    Revert(Held),
+}
+
+impl AdmittedWork {
+    pub(super) const fn task(&self) -> Task {
+        match self {
+            Self::Push => Task::Push,
+            Self::Resume => Task::Resume,
+            Self::Revert(_) => Task::Revert,
+        }
+    }
 }
 
 /// A question about a module.
@@ -84,6 +106,8 @@ pub(crate) enum Order {
     Admit(Box<Admit>),
     /// Answer a question.
     Answer(Box<Question>),
+    /// Look whether what a module has put off can be done.
+    Foresee(Module, Box<Held>),
     /// Number an event and keep it until it is delivered.
     Append(Box<Draft>),
     /// An event was delivered.
@@ -104,7 +128,7 @@ impl Order {
     /// True for what follows from a push that was accepted, an event that was recorded, or a replay that was granted.
     pub(super) fn follows_a_promise(&self) -> bool {
         match self {
-            Self::Admit(_) | Self::Answer(_) | Self::Append(_) => false,
+            Self::Admit(_) | Self::Answer(_) | Self::Foresee(..) | Self::Append(_) => false,
             // A replay has one look at a time.
             Self::Look(look) => look.after.is_some(),
             Self::Settle(_)
@@ -125,6 +149,8 @@ pub(crate) enum Report {
     Verdict { request: Request, admitted: Result<Option<Accepted>, BayeuxError> },
     /// The answer to a question.
     Answer { request: Request, answer: Result<serde_json::Value, BayeuxError> },
+    /// What a module has put off, or why that cannot be told.
+    Foreseen { module: Module, outlook: Result<Outlook, String> },
     /// An event is kept and may be seen.
     Recorded { seq: Seq, publication: Publication, asker: Option<Asker> },
     /// An event could not be kept.

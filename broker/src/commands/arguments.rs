@@ -273,10 +273,19 @@ pub(super) enum NetworkCommand {
     ///
     /// Example: cloud-channel network confirm
     Confirm(WordArguments),
-    /// Take it back now.
+    /// Take it back now; if none waits to be confirmed, the last one that was made.
     ///
-    /// Example: cloud-channel network rollback
-    Rollback(WordArguments),
+    /// To roll back twice is to be where one was. Example: cloud-channel network rollback
+    Rollback(RollbackArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RollbackArguments {
+    #[command(flatten)]
+    pub(super) word: WordArguments,
+    /// Do not wait until it is done.
+    #[arg(long)]
+    pub(super) no_wait: bool,
 }
 
 #[derive(Debug, Args)]

@@ -54,18 +54,30 @@ pub(super) async fn run(arguments: SetArguments) -> anyhow::Result<u8> {
         match session.publish(&push).await? {
             Err(error) => Ok(refused(&error)),
             Ok(()) if arguments.no_wait => Ok(OK),
-            Ok(()) => follow(session, &id).await,
+            Ok(()) => {
+                let finish = follow(session, |cause| cause == Some(&id)).await?;
+                Ok(if finish.result == EventResult::Fail { FAILED } else { OK })
+            }
         }
     })
     .await
 }
 
-/// Prints the push's events until its finish.
-async fn follow(session: &mut Session<'_>, id: &MessageId) -> anyhow::Result<u8> {
+/// How a change ended.
+pub(super) struct Finish {
+    pub(super) cause: Option<MessageId>,
+    pub(super) result: EventResult,
+}
+
+/// Prints the events of changes that are ours by their cause, until a finish.
+pub(super) async fn follow(
+    session: &mut Session<'_>,
+    is_ours: impl Fn(Option<&MessageId>) -> bool,
+) -> anyhow::Result<Finish> {
     loop {
         let event = session.next_event().await?;
         let ext = CloudinitExt::from_ext(event.ext.as_deref()).unwrap_or_default();
-        if ext.cause.as_ref() != Some(id) {
+        if !is_ours(ext.cause.as_ref()) {
             continue;
         }
         let events: Vec<Object<ReportingEvent>> = serde_json::from_str(event.data.get())?;
@@ -74,8 +86,8 @@ async fn follow(session: &mut Session<'_>, id: &MessageId) -> anyhow::Result<u8>
                 .result
                 .map_or_else(|| "start".to_owned(), |result| format!("{result:?}").to_uppercase());
             print_line(&format!("{result} {}", event.description))?;
-            if event.event_type == EventType::Finish {
-                return Ok(if event.result == Some(EventResult::Fail) { FAILED } else { OK });
+            if let (EventType::Finish, Some(result)) = (event.event_type, event.result) {
+                return Ok(Finish { cause: ext.cause, result });
             }
         }
     }

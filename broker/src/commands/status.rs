@@ -68,6 +68,15 @@ fn describe(status: &Value) -> String {
         let trial = trial.map(|left| format!(" (to be confirmed within {left} s)")).unwrap_or_default();
         let (at_work, waiting) = (&lane["at_work"], &lane["waiting"]);
         rows.push((module, format!("{at_work} at work{trial}, {waiting} waiting; {results}")));
+        for (device, cards) in lane["deferred"].as_object().into_iter().flatten() {
+            let cards: Vec<String> = cards.as_array().into_iter().flatten().map(plain).collect();
+            let until = match cards.len() {
+                0 => "to be done, or it could not be: see the log".to_owned(),
+                1 => format!("until {} is there", cards[0]),
+                _ => format!("until {} are there", cards.join(", ")),
+            };
+            rows.push(("deferred", format!("{device} {until}")));
+        }
     }
     rows.into_iter().map(|(name, value)| format!("{name:<16} {value}\n")).collect()
 }
@@ -145,7 +154,9 @@ mod tests {
             "queues": {"sessions": {"messages": 1, "bytes": 2_048}, "driver": {"now": 0, "most": 3}},
             "journal": {"file_bytes": 3_670_016, "events": {"entries": 1, "bytes": 200}},
             "process": {"resident_bytes": 900, "cpu_seconds": 0.25, "open_fds": null},
-            "modules": {"network": {"waiting": 0, "at_work": 1, "results": {"success": 1}, "seconds": 0.5}},
+            "modules": {"network": {
+                "waiting": 0, "at_work": 1, "results": {"success": 1}, "seconds": 0.5, "deferred": {"br0": ["e1", "e2"]},
+            }},
         });
         let expected = "\
 instance         i-abc
@@ -162,6 +173,7 @@ waiting          sessions (1 messages, 2 KiB), driver (0 now, 3 most)
 journal          3.5 MiB file, events (1 entries, 200 B)
 process          900 B resident, 0.25 s cpu
 network          1 at work, 0 waiting; 1 success
+deferred         br0 until e1, e2 are there
 ";
         assert_eq!(describe(&status), expected);
     }

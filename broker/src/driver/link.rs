@@ -5,11 +5,12 @@
 
 use cloud_channel_protocol::server::{Input, Principal};
 use cloud_channel_protocol::{
-    BayeuxError, CloudinitExt, ErrorCode, MessageId, Place, Publication, Topic, Verb,
+    BayeuxError, CloudinitExt, ErrorCode, MessageId, ModuleName, Place, Publication, Topic, Verb,
 };
 
 use super::Driver;
 use super::allowance::Allowance;
+use super::words::Speaker;
 use crate::clerk::{Order, Question};
 use crate::ids::random_u64;
 use crate::link::{LinkOrder, LinkReport};
@@ -99,11 +100,8 @@ impl Driver {
             }
             Topic::Config(verb @ (Verb::Confirm | Verb::Rollback), spelling) => {
                 self.link.unsettled += 1;
-                let (who, stays) = (Principal::new("link"), verb == Verb::Confirm);
-                let judged = self.judge_trial(Asker::Link, &who, spelling.clone(), &publication, stays);
-                match judged {
-                    Ok(()) => self.link_settled(&Asker::Link),
-                    Err(error) => self.refuse_link(&spelling, publication.id, &error),
+                if let Err(error) = self.word_of_link(verb, spelling.clone(), &publication) {
+                    self.refuse_link(&spelling, publication.id, &error);
                 }
             }
             // Our own answers come back to us, being subscribed.
@@ -132,15 +130,28 @@ impl Driver {
         }
     }
 
-    fn refuse_link(
-        &mut self,
-        spelling: &cloud_channel_protocol::ModuleName,
-        cause: Option<MessageId>,
-        error: &BayeuxError,
-    ) {
+    fn refuse_link(&mut self, spelling: &ModuleName, cause: Option<MessageId>, error: &BayeuxError) {
         self.refuse(&Asker::Link, error);
         self.report_refusal(spelling, cause, error);
         self.link_settled(&Asker::Link);
+    }
+
+    fn word_of_link(
+        &mut self,
+        verb: Verb,
+        spelling: ModuleName,
+        publication: &Publication,
+    ) -> Result<(), BayeuxError> {
+        if verb == Verb::Confirm {
+            return self.confirm(Asker::Link, spelling, publication);
+        }
+        let scope = id_scope(SENDER, &format!("{:016x}", self.link.session), publication.id.as_ref());
+        let (who, witness) = (Principal::new("link"), Witness::link());
+        self.roll_back(
+            Speaker { asker: Asker::Link, scope: &scope, who: &who, witness },
+            spelling,
+            publication,
+        )
     }
 
     /// One message of the link has come to rest.

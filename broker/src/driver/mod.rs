@@ -10,10 +10,12 @@
 //! ```
 //!
 //! This file is the loop and the dispatch; `offers` decides about publishes, `events` sends ours out, `pushes`
-//! runs accepted pushes in order, `trials` waits for those that may have cut the machine off, `replays` reads what was before, `link` minds the dialled side, `status` tells how things are.
+//! runs accepted pushes in order, `deferred` has done later what waits for devices, `trials` waits for changes that may have cut the machine off and
+//! `words` hears what is said of them, `replays` reads what was before, `link` minds the dialled side, `status` tells how things are.
 
 mod alarm;
 mod allowance;
+mod deferred;
 mod events;
 mod link;
 mod offers;
@@ -22,6 +24,7 @@ mod replays;
 mod sessions;
 pub(crate) mod status;
 mod trials;
+mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -229,6 +232,7 @@ impl Driver {
             Report::Opened(contents) => self.journal_opened(*contents),
             Report::Verdict { request, admitted } => self.verdict(&request, admitted),
             Report::Answer { request, answer } => self.answer(&request, answer),
+            Report::Foreseen { module, outlook } => self.foreseen(module, outlook),
             Report::Recorded { seq, publication, asker } => self.recorded(seq, publication, asker),
             Report::Unrecorded { publication, asker } => self.unrecorded(&publication, asker),
             Report::Found { replay, window, page } => self.found(replay, window, page),

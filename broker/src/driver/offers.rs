@@ -2,12 +2,13 @@
 
 use cloud_channel_protocol::server::{Input, OfferId, Principal, Sender};
 use cloud_channel_protocol::{
-    BayeuxError, ErrorCode, InstanceId, ModuleName, Place, Publication, Topic, Verb, signing,
+    BayeuxError, ErrorCode, InstanceId, ModuleName, Place, Publication, Subsystem, Topic, Verb, signing,
 };
 use tracing::Span;
 
+use super::words::Speaker;
 use super::{Driver, status};
-use crate::clerk::{Admit, Draft, Order, Question};
+use crate::clerk::{Admit, AdmittedWork, Draft, Order, Question};
 use crate::ids::random_u64;
 use crate::request::{Asker, Request, id_scope};
 use crate::witness::Witness;
@@ -41,19 +42,21 @@ impl Driver {
             Topic::Config(Verb::Set, spelling) => {
                 self.consider_set(asker, scope, witness, spelling, publication)
             }
-            Topic::Config(Verb::Confirm, spelling) => {
-                self.judge_trial(asker, who, spelling, &publication, true)
-            }
+            Topic::Config(Verb::Confirm, spelling) => self.confirm(asker, spelling, &publication),
             Topic::Config(Verb::Rollback, spelling) => {
-                self.judge_trial(asker, who, spelling, &publication, false)
+                self.roll_back(Speaker { asker, scope, who, witness }, spelling, &publication)
             }
             Topic::Config(Verb::Get, spelling) => {
                 let request = Request::read(asker, spelling, &publication)?;
                 self.ask_clerk(request, None)
             }
-            Topic::Hotplug(_) | Topic::Stage(_) | Topic::StageStep(..) | Topic::Reporting(_) => {
+            topic @ (Topic::Hotplug(_) | Topic::Stage(_) | Topic::StageStep(..) | Topic::Reporting(_)) => {
                 let draft = Draft::event(publication.channel, publication.data, None);
-                self.send_out(Draft { asker: Some(asker), ..draft })
+                self.send_out(Draft { asker: Some(asker), ..draft })?;
+                if topic == Topic::Hotplug(Subsystem::Network) {
+                    self.links_changed();
+                }
+                Ok(())
             }
         }
     }
@@ -95,7 +98,9 @@ impl Driver {
         if self.stopping {
             return Err(BayeuxError::busy("The daemon is ending, send it again later"));
         }
-        let admit = Admit { request, sender: scope.to_owned(), payload: publication.data, signed, witness };
+        let (work, witness) = (AdmittedWork::Push, Some(witness));
+        let sender = scope.to_owned();
+        let admit = Admit { request, work, sender, payload: publication.data, signed, witness };
         self.parts.clerk.order(Order::Admit(Box::new(admit)))
     }
 
@@ -121,6 +126,7 @@ impl Driver {
                 self.input(Input::Settled { offer: *offer, verdict: Err(error.clone()) });
             }
             Asker::Link => self.counters.refused_of_link += 1,
+            Asker::Guest => {}
         }
     }
 
@@ -128,7 +134,7 @@ impl Driver {
     pub(super) fn span_of(&self, asker: &Asker) -> Span {
         match asker {
             Asker::Offer { client, .. } => self.sessions.span(*client),
-            Asker::Link => Span::none(),
+            Asker::Link | Asker::Guest => Span::none(),
         }
     }
 

@@ -12,10 +12,11 @@ use cloud_channel_protocol::{
 use tracing::Span;
 
 use super::Driver;
+use super::deferred::Deferred;
 use super::trials::Trials;
 use crate::clerk::{Draft, Order};
 use crate::job::{Ending, Job, JobReport};
-use crate::journal::{Accepted, ArrivalNo, Contents, InboxEntry};
+use crate::journal::{Accepted, ArrivalNo, Contents, InboxEntry, Task};
 use crate::metrics::{ChangeFigures, Results};
 use crate::request::{Asker, Request};
 
@@ -35,6 +36,7 @@ struct Lane {
     span: Option<Span>,
     /// Finished pushes.
     results: Results,
+    deferred: Deferred,
 }
 
 impl Pushes {
@@ -60,6 +62,7 @@ impl Pushes {
                 waiting: lane.map_or(0, |lane| lane.backlog.len()),
                 at_work: lane.is_some_and(|lane| lane.running.is_some()),
                 on_trial: trials.remaining(module, now),
+                deferred: lane.map(|lane| lane.deferred.waiting().clone()).unwrap_or_default(),
                 results: lane.map_or_else(Results::default, |lane| lane.results),
             }
         };
@@ -69,6 +72,11 @@ impl Pushes {
     /// The span of the change at work.
     fn span(&self, module: Module) -> Span {
         self.lanes.get(&module).and_then(|lane| lane.span.clone()).unwrap_or_else(Span::none)
+    }
+
+    /// What a module has put off.
+    pub(super) fn deferred(&mut self, module: Module) -> &mut Deferred {
+        &mut self.lane(module).deferred
     }
 
     fn lane(&mut self, module: Module) -> &mut Lane {
@@ -124,6 +132,7 @@ impl Driver {
         }
         for module in Module::all() {
             self.start_next(module);
+            self.look_ahead(module);
         }
         crate::shutdown::notify_ready();
         tracing::info!(instance = %self.parts.instance, listening = ?self.parts.listening, "ready");
@@ -143,8 +152,13 @@ impl Driver {
             }
             Err(error) => {
                 self.refuse(&request.asker, &error);
-                if request.asker == Asker::Link {
-                    self.report_refusal(&request.spelling, request.id.clone(), &error);
+                match request.asker {
+                    Asker::Link => self.report_refusal(&request.spelling, request.id.clone(), &error),
+                    Asker::Guest => {
+                        tracing::warn!(module = %request.module, %error, "what waited is not done now");
+                        self.pushes.deferred(request.module).resumed();
+                    }
+                    Asker::Offer { .. } => {}
                 }
             }
         }
@@ -226,7 +240,12 @@ impl Driver {
             return None;
         }
         let name = module.event_name();
-        let event = self.event(name, EventType::Start, format!("running {name} with frequency always"));
+        let how = match accepted.task {
+            Task::Push => "with frequency always",
+            Task::Resume => "for devices that have come",
+            Task::Revert => "to take the last change back",
+        };
+        let event = self.event(name, EventType::Start, format!("running {name} {how}"));
         Some(self.result_draft(&accepted.spelling, event, accepted.cause.clone()))
     }
 
@@ -263,11 +282,16 @@ impl Driver {
     /// A push and its result are durable: the next may come.
     pub(super) fn push_recorded(&mut self, module: Module, held: Option<Held>) {
         let lane = self.pushes.lane(module);
+        if lane.running.as_ref().is_some_and(|accepted| accepted.task == Task::Resume) {
+            lane.deferred.resumed();
+        }
         lane.rest();
-        if let Some(held) = held {
+        if let Some(held) = held.filter(|held| *held != lane.held) {
             lane.held = held;
+            lane.deferred.forget_tries();
         }
         self.start_next(module);
+        self.look_ahead(module);
     }
 
     /// The answer to `config/get` or a dry run, to its asker alone.
@@ -296,7 +320,7 @@ impl Driver {
             Asker::Offer { client: Some(client), .. } => {
                 self.input(Input::Tell { client: *client, publication: &publication, receipt: None });
             }
-            Asker::Offer { client: None, .. } => {}
+            Asker::Offer { client: None, .. } | Asker::Guest => {}
             Asker::Link => self.answer_over_link(publication),
         }
         self.link_settled(&request.asker);

@@ -167,6 +167,7 @@ fn inside(snapshot: &Snapshot) -> Map<String, Value> {
             "waiting": change.waiting,
             "at_work": usize::from(change.at_work),
             "on_trial_seconds": change.on_trial.map(|left| left.as_secs()),
+            "deferred": change.deferred,
             "results": Map::from_iter(
                 change.results.each().into_iter().filter(|(_, count)| *count > 0)
                     .map(|(result, count)| (result.to_owned(), Value::from(count)))

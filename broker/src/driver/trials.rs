@@ -1,34 +1,39 @@
-//! Changes that may have cut the machine off: each stays only if somebody confirms it in time.
+//! Changes that may have cut the machine off: each stays only if somebody confirms it in time. What is said of them is in
+//! `words`.
 //!
 //! Whoever has pushed a change over a network confirms it by being there: asked after the change was made, by a connect
 //! that follows a reply of ours. Or anybody who may says so (`config/confirm/<module>`), or the contrary
 //! (`config/rollback/<module>`). What nobody confirms is taken back, and so is what the daemon leaves behind when it ends.
 //! A push over a Unix socket or vsock is put on trial only if it asks for that, and stays only if that is said.
+//! What is done later, when devices have come, is confirmed by whoever was there before it and could be cut off.
 
 use std::collections::HashMap;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use cloud_channel_protocol::server::{Input, Principal};
-use cloud_channel_protocol::{
-    BayeuxError, ClientId, ErrorCode, MessageId, Module, ModuleName, Object, Publication,
-};
-use serde::Deserialize;
+use cloud_channel_protocol::server::Input;
+use cloud_channel_protocol::{ClientId, MessageId, Module};
 
 use super::Driver;
 use crate::clerk::Order;
 use crate::job::Verdict;
-use crate::journal::ArrivalNo;
+use crate::journal::{ArrivalNo, Task};
 use crate::link::LinkOrder;
-use crate::request::{Asker, Request};
 use crate::witness::Witness;
 
 /// How long a change waits for its confirmation, unless its push says otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The changes on trial: one for each module at most.
+/// The changes on trial, and who has confirmed one lately.
 #[derive(Debug, Default)]
-pub(super) struct Trials(HashMap<Module, Trial>);
+pub(super) struct Trials {
+    /// One for each module at most.
+    open: HashMap<Module, Trial>,
+    /// Who was there after the last change of a module, without being told to say so.
+    vouchers: HashMap<Module, Witness>,
+    /// The message that has ended the last trial of a module, with the scope of its id.
+    last_words: HashMap<Module, (String, MessageId)>,
+}
 
 #[derive(Debug)]
 struct Trial {
@@ -43,22 +48,56 @@ struct Trial {
 impl Trials {
     /// When the next is over.
     pub(super) fn next(&self) -> Option<Duration> {
-        self.0.values().map(|trial| trial.until).min()
+        self.open.values().map(|trial| trial.until).min()
     }
 
     /// How long a module's change may still wait.
     pub(super) fn remaining(&self, module: Module, now: Duration) -> Option<Duration> {
-        self.0.get(&module).map(|trial| trial.until.saturating_sub(now))
+        self.open.get(&module).map(|trial| trial.until.saturating_sub(now))
     }
 
     fn awaits(&self, witness: &Witness) -> bool {
-        self.0.values().any(|trial| trial.witness.as_ref() == Some(witness))
+        self.open.values().any(|trial| trial.witness.as_ref() == Some(witness))
     }
 
     fn decide(&mut self, which: impl Fn(&Trial) -> bool, verdict: impl Fn(&Trial) -> Verdict) {
-        for (module, trial) in self.0.extract_if(|_, trial| which(trial)) {
-            trial.end(module, verdict(&trial));
+        for (module, trial) in self.open.extract_if(|_, trial| which(trial)) {
+            let verdict = verdict(&trial);
+            if let (Verdict::Keep, Some(witness)) = (&verdict, &trial.witness) {
+                self.vouchers.insert(module, witness.clone());
+            }
+            trial.end(module, verdict);
         }
+    }
+
+    /// The cause of a module's change, if one is on trial.
+    pub(super) fn cause(&self, module: Module) -> Option<Option<&MessageId>> {
+        self.open.get(&module).map(|trial| trial.cause.as_ref())
+    }
+
+    /// Ends a module's trial.
+    pub(super) fn end(&mut self, module: Module, verdict: Verdict) {
+        if let Some(trial) = self.open.remove(&module) {
+            trial.end(module, verdict);
+        }
+    }
+
+    /// Remembers what has ended a trial.
+    pub(super) fn note_word(&mut self, module: Module, scope: &str, id: Option<&MessageId>) {
+        if let Some(id) = id {
+            self.last_words.insert(module, (scope.to_owned(), id.clone()));
+        }
+    }
+
+    /// True if this is what has ended the last trial.
+    pub(super) fn is_last_word(&self, module: Module, scope: &str, id: Option<&MessageId>) -> bool {
+        let last = self.last_words.get(&module);
+        last.is_some_and(|(known, last)| known == scope && Some(last) == id)
+    }
+
+    /// Who would be missed after a change of the module that nobody has pushed.
+    pub(super) fn voucher(&self, module: Module) -> Option<&Witness> {
+        self.vouchers.get(&module)
     }
 }
 
@@ -70,15 +109,6 @@ impl Trial {
     }
 }
 
-/// What a `config/confirm` or `config/rollback` may say.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Word {
-    /// The id of the push it is about, to be sure.
-    #[serde(default)]
-    cause: Option<Box<serde_json::value::RawValue>>,
-}
-
 impl Driver {
     /// A change is made: its trial begins.
     pub(super) fn begin_trial(&mut self, arrival: ArrivalNo, module: Module, verdict: SyncSender<Verdict>) {
@@ -87,6 +117,11 @@ impl Driver {
         };
         let (cause, asked, witness) =
             (accepted.cause.clone(), accepted.confirm_seconds, accepted.witness.clone());
+        if accepted.task == Task::Resume && witness.is_none() {
+            tracing::info!(%arrival, %module, "nobody was there who could be missed, what was verified stays");
+            let _ended = verdict.try_send(Verdict::Keep);
+            return;
+        }
         let is_remote = witness.as_ref().is_none_or(Witness::is_remote);
         if !is_remote && asked.is_none() {
             // Whoever has pushed it does not come over a network, so that nothing can be told of that from being heard.
@@ -102,7 +137,7 @@ impl Driver {
             tracing::warn!(%arrival, %error, "a trial cannot be recorded: after a crash the change is made again");
         }
         let until = self.parts.clock.now().uptime + patience;
-        self.trials.0.insert(module, Trial { cause, witness: witness.clone(), patience, until, verdict });
+        self.trials.open.insert(module, Trial { cause, witness: witness.clone(), patience, until, verdict });
         if let Some(witness) = witness {
             self.ask(&witness);
         }
@@ -159,41 +194,6 @@ impl Driver {
             |_: &Trial| Verdict::TakeBack("the daemon was stopped before it was confirmed".to_owned());
         self.trials.decide(|_| true, verdict);
     }
-
-    /// Somebody who may says that a change is to stay, or to go.
-    pub(super) fn judge_trial(
-        &mut self,
-        asker: Asker,
-        who: &Principal,
-        spelling: ModuleName,
-        publication: &Publication,
-        stays: bool,
-    ) -> Result<(), BayeuxError> {
-        let request = Request::read(asker, spelling, publication)?;
-        let word = read_word(publication)?;
-        let channel = publication.channel.as_str();
-        let Some(trial) = self.trials.0.get(&request.module) else {
-            let busy = self.pushes.running(request.module).is_some();
-            let text = if busy {
-                format!("The change of {} is still being made, send it again once it is", request.module)
-            } else {
-                format!("No change of {} waits to be confirmed", request.module)
-            };
-            let code = if busy { ErrorCode::Busy } else { ErrorCode::NotFound };
-            return Err(BayeuxError::new(code, channel, text));
-        };
-        let other = word.is_some_and(|cause| trial.cause.as_ref() != Some(&cause));
-        if other {
-            let ours = trial.cause.as_ref().map_or("one without an id", MessageId::json);
-            let text = format!("Another change waits to be confirmed, expected the cause {ours}");
-            return Err(BayeuxError::new(ErrorCode::Conflict, channel, text));
-        }
-        let verdict = if stays { Verdict::Keep } else { Verdict::TakeBack(format!("`{who}` asked for it")) };
-        trial.end(request.module, verdict);
-        self.trials.0.remove(&request.module);
-        self.accept(&request.asker);
-        Ok(())
-    }
 }
 
 /// What is waited for, for people.
@@ -202,18 +202,4 @@ fn described(witness: Option<&Witness>) -> String {
         Some(witness) => format!("{witness} to be there, or an explicit confirmation"),
         None => "an explicit confirmation".to_owned(),
     }
-}
-
-fn read_word(publication: &Publication) -> Result<Option<MessageId>, BayeuxError> {
-    let text = publication.data.get();
-    let expected = "expected an object, empty or with the `cause` of the change";
-    let wrong = |_| BayeuxError::wrong("data", expected, text);
-    let word: Option<Object<Word>> = serde_json::from_str(text).map_err(wrong)?;
-    let cause = word.and_then(|Object(word)| word.cause);
-    cause
-        .map(|cause| {
-            MessageId::from_raw(&cause)
-                .map_err(|_| BayeuxError::wrong("data.cause", "expected a message id", cause.get()))
-        })
-        .transpose()
 }

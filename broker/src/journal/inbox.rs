@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::error::JournalError;
 use super::limits::footprint;
-use super::record::{Accepted, Admission, ArrivalNo, Digest, Event, ModuleState, Push, Sender, Seq};
+use super::record::{Accepted, Admission, ArrivalNo, Digest, Event, ModuleState, Push, Sender, Seq, Task};
 use super::seen::Sighting;
 use super::table::{Fault, INBOX, MODULES, PAYLOADS, PREIMAGES, decode, encode, get, has, put, remove};
 use super::transaction::Work;
@@ -21,6 +21,8 @@ use crate::witness::Witness;
 /// payload again, and to list the inbox does not read it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Row {
+    #[serde(default)]
+    task: Task,
     module: String,
     spelling: String,
     cause: Option<Box<RawValue>>,
@@ -109,12 +111,17 @@ impl Work {
         if push.signed {
             module.signed = module.signed.max(push.generation);
         }
-        let superseded = first.is_some_and(|first| module.latest.is_some_and(|latest| latest > first));
-        if first.is_none() {
+        // To take the last change back twice is to make it again.
+        let superseded = first.is_some_and(|first| {
+            push.task == Task::Revert || module.latest.is_some_and(|latest| latest > first)
+        });
+        // What was accepted before is done late: no message is out of date by that.
+        if first.is_none() && push.task != Task::Resume {
             module.latest = Some(arrival);
         }
         let accepted = Accepted {
             arrival,
+            task: push.task,
             module: push.module,
             spelling: push.spelling.clone(),
             cause: push.cause.clone(),
@@ -197,6 +204,7 @@ impl Row {
             RawValue::from_string(id.json().to_owned()).expect("a message id is a JSON string or number")
         };
         Self {
+            task: accepted.task,
             module: accepted.module.canonical().to_owned(),
             spelling: accepted.spelling.as_str().to_owned(),
             cause: accepted.cause.as_ref().map(raw),
@@ -216,6 +224,7 @@ impl Row {
         let cause = self.cause.map(|raw| MessageId::from_raw(&raw)).transpose().ok()?;
         Some(Accepted {
             arrival,
+            task: self.task,
             module: module_of(&self.module)?,
             spelling: spelling_of(&self.spelling)?,
             cause,

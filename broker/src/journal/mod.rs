@@ -67,7 +67,7 @@ pub use error::JournalError;
 pub use limits::JournalLimits;
 pub use record::{
     Accepted, Admission, ArrivalNo, Contents, Digest, Dropped, Event, InboxEntry, InvalidSender, ModuleState,
-    Page, PageLimits, Payload, Push, Sender, Seq, SeqBlock, Window,
+    Page, PageLimits, Payload, Push, Sender, Seq, SeqBlock, Task, Window,
 };
 pub use size::JournalSize;
 pub use transaction::Transaction;

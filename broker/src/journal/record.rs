@@ -156,9 +156,24 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// A push that wants to be accepted.
+/// What is to be done with a module's config.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// What was pushed is merged in.
+    #[default]
+    Push,
+    /// What waited for devices is done, as far as they have come. The guest's own.
+    Resume,
+    /// The last change is taken back.
+    Revert,
+}
+
+/// A push that wants to be accepted, or what stands in the row of pushes like one.
 #[derive(Debug, Clone)]
 pub struct Push {
+    /// What is to be done.
+    pub task: Task,
     /// Whom it is for.
     pub module: Module,
     /// How its channel spells the module.
@@ -186,6 +201,8 @@ pub struct Push {
 pub struct Accepted {
     /// Its number.
     pub arrival: ArrivalNo,
+    /// What is to be done.
+    pub task: Task,
     /// Whom it is for.
     pub module: Module,
     /// How its channel spells the module.
@@ -345,6 +362,7 @@ mod tests {
         let digest = Digest::of(&payload);
         let entry = InboxEntry {
             accepted: Accepted {
+                task: Task::Push,
                 arrival: ArrivalNo(1),
                 module: Module::SetPasswords,
                 spelling: Module::SetPasswords.into(),

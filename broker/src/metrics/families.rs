@@ -150,6 +150,14 @@ fn changes(text: &mut Exposition, snapshot: &Snapshot) {
     for (module, change) in changes() {
         family.value(&[("module", module)], change.waiting);
     }
+    let mut family = text.family(
+        "cloud_channel_devices_deferred",
+        Kind::Gauge,
+        "Devices whose config waits for a card that is not there.",
+    );
+    for (module, change) in changes() {
+        family.value(&[("module", module)], change.deferred.len());
+    }
     let mut family = text.family("cloud_channel_changes_running", Kind::Gauge, "Changes at work.");
     for (module, change) in changes() {
         family.value(&[("module", module)], change.at_work);

@@ -1,6 +1,7 @@
 //! What is known at one moment. Counted since the start of the process, unless it says otherwise. Nothing in here is
 //! secret, and nothing comes from a peer but as a number.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cloud_channel_protocol::server::{Peer, Stats};
@@ -76,6 +77,8 @@ pub(crate) struct ChangeFigures {
     pub(crate) at_work: bool,
     /// How long it may still wait to be confirmed, if it is on trial.
     pub(crate) on_trial: Option<Duration>,
+    /// The devices that wait, each with the cards that it waits for.
+    pub(crate) deferred: BTreeMap<String, BTreeSet<String>>,
     pub(crate) results: Results,
 }
 

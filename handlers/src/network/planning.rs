@@ -40,6 +40,10 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     let on_held = memory.as_ref().and_then(|memory| wish.onto(&memory.config).ok());
     let base =
         Base::find(memory.as_ref(), on_held.map(|wanted| wanted.document), &*renderer, &links, system)?;
+    if let (Task::Revert, Some(warning)) = (task, &base.warning) {
+        let expected = "files that are as they were written";
+        return Err(Refusal::at("network", expected).given(warning).hint("push what is wanted"));
+    }
     let wanted = wish.onto(&base.document)?;
     let change = Change::new(&base, &wanted, &links).map_err(|refusal| wanted.tell(refusal))?;
     backend::check(&change.desired.document, wanted.path(), &*renderer)?;

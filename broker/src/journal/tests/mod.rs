@@ -20,6 +20,7 @@ fn raw(text: &str) -> Box<RawValue> {
 
 fn push(id: &str, payload: &str) -> Push {
     Push {
+        task: Task::Push,
         module: Module::Network,
         spelling: Module::Network.into(),
         cause: Some(MessageId::from_text(id)),
