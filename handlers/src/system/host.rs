@@ -12,7 +12,7 @@ use rustix::rand::GetRandomFlags;
 
 use super::generated::Before;
 use super::tree::{Tree, TreePath};
-use super::{FileState, Invocation, KernelNetwork, LARGEST_FILE, System, command, durable};
+use super::{FileState, Invocation, KernelNetwork, LARGEST_FILE, System, command, durable, kernel};
 use crate::Secret;
 
 /// A folder of the machine has far fewer names; more are a mistake or an attack.
@@ -163,9 +163,8 @@ impl System for HostSystem {
         ran.and_then(|()| given_back.map_err(|error| path.fault("give back the files of", error)))
     }
 
-    /// Always `None` so far: links and routes are read from files.
     fn network(&self) -> io::Result<Option<KernelNetwork>> {
-        Ok(None)
+        if self.sandbox { Ok(None) } else { kernel::look().map(Some) }
     }
 
     fn hold_accounts(&self, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
