@@ -28,6 +28,10 @@ impl MacAddress {
         pairs.next().is_none().then_some(Self(octets))
     }
 
+    pub(super) const fn from_octets(octets: [u8; 6]) -> Self {
+        Self(octets)
+    }
+
     /// False for a group's address (the lowest bit of the first octet, IEEE 802) and for no address at all.
     fn is_of_one_card(self) -> bool {
         self.0[0] & 1 == 0 && self.0 != [0; 6]

@@ -1,4 +1,4 @@
-//! The links that the kernel has now, as sysfs shows them.
+//! The links that the kernel has now: as it tells them, or as the files of a machine that is played by files show them.
 
 use std::io;
 
@@ -6,6 +6,7 @@ use super::address::MacAddress;
 use super::config::NetworkConfig;
 use super::device::{Device, Match};
 use super::name::DeviceId;
+use crate::system::{KernelLink, KernelNetwork, KernelPart, KernelRouteKind, KernelScope};
 use crate::{Refusal, System};
 
 /// Where the kernel shows its links.
@@ -13,6 +14,12 @@ const LINKS: &str = "/sys/class/net";
 
 /// The kernel's IPv4 routes.
 const ROUTES: &str = "/proc/net/route";
+
+/// The kernel's main routing table.
+const MAIN_TABLE: u32 = 254;
+
+/// Kinds of links that borrow the hardware address of another, as the kernel and sysfs call them.
+const STACKED: [&str; 6] = ["bond", "bridge", "vlan", "team", "ipvlan", "macsec"];
 
 /// The flag of a link that is up, from `linux/if.h`.
 const IFF_UP: u32 = 1;
@@ -24,42 +31,30 @@ pub(super) struct Link {
     /// The address it has now.
     pub(super) address: Option<MacAddress>,
     /// The address it had before a bond gave it another.
+    before_bond: Option<MacAddress>,
+    /// The address it was made with.
     permanent: Option<MacAddress>,
     pub(super) mtu: Option<u32>,
     driver: Option<String>,
-    /// A bond, bridge or VLAN: these borrow the hardware address of what is below them.
+    /// A bond, bridge, VLAN or the like: these borrow the hardware address of what is below them.
     stacked: bool,
     /// True if it was brought up, with a carrier or without.
     pub(super) up: bool,
 }
 
 impl Link {
-    /// True if the link carries traffic: it is up, and has a route or a global address.
-    pub(super) fn is_in_use(&self, system: &dyn System) -> bool {
-        let has_route = lines(system, ROUTES).any(|line| line.split('\t').next() == Some(&self.name));
-        // `fe80…` is in every IPv6 link's table; 00 is the global scope.
-        let has_address = lines(system, "/proc/net/if_inet6").any(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            fields.get(5) == Some(&self.name.as_str()) && fields.get(3) == Some(&"00")
-        });
-        self.up && (has_route || has_address)
-    }
-
-    /// True if this link has a default route and no other has one.
-    pub(super) fn is_only_way_out(&self, system: &dyn System) -> bool {
-        let ipv4 = lines(system, ROUTES).filter_map(|line| {
-            let mut fields = line.split('\t');
-            let link = fields.next()?.to_owned();
-            (fields.next() == Some("00000000")).then_some(link)
-        });
-        let ipv6 = lines(system, "/proc/net/ipv6_route").filter_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let default = fields.first()?.bytes().all(|digit| digit == b'0') && fields.get(1) == Some(&"00");
-            // The kernel keeps an unreachable default on the loopback link.
-            fields.last().filter(|link| default && **link != "lo").map(|link| (*link).to_owned())
-        });
-        let ways: Vec<String> = ipv4.chain(ipv6).collect();
-        !ways.is_empty() && ways.iter().all(|link| *link == self.name)
+    fn of_kernel(link: &KernelLink, system: &dyn System) -> Self {
+        let mac = |octets: Option<[u8; 6]>| octets.map(MacAddress::from_octets);
+        Self {
+            name: link.name.clone(),
+            address: mac(link.address),
+            before_bond: mac(link.address_before_bond),
+            permanent: mac(link.permanent_address),
+            mtu: Some(link.mtu),
+            driver: driver(&link.name, system),
+            stacked: link.kind.as_deref().is_some_and(|kind| STACKED.contains(&kind)),
+            up: link.up,
+        }
     }
 
     fn read(name: &str, system: &dyn System) -> Self {
@@ -70,40 +65,51 @@ impl Link {
         let flags = attribute("flags").unwrap_or_default();
         Self {
             address: mac("address"),
-            permanent: mac("bonding_slave/perm_hwaddr"),
+            before_bond: mac("bonding_slave/perm_hwaddr"),
+            permanent: None,
             mtu: attribute("mtu").and_then(|text| text.parse().ok()),
-            driver: attribute("device/uevent").and_then(|text| value_of(&text, "DRIVER")),
-            stacked: value_of(&uevent, "DEVTYPE")
-                .is_some_and(|kind| ["bond", "bridge", "vlan"].contains(&kind.as_str())),
+            driver: driver(name, system),
+            stacked: value_of(&uevent, "DEVTYPE").is_some_and(|kind| STACKED.contains(&kind.as_str())),
             up: u32::from_str_radix(flags.trim_start_matches("0x"), 16)
                 .is_ok_and(|flags| flags & IFF_UP != 0),
             name: name.to_owned(),
         }
     }
 
-    /// True if the address is the link's own, or the one it has for the time being.
+    /// True if the address is the link's own, or the one it has for the time being. What a bond has given a member is
+    /// neither: all of its members have that.
     pub(super) fn has_address(&self, address: MacAddress) -> bool {
-        [self.permanent, self.address].contains(&Some(address))
+        [self.before_bond.or(self.address), self.permanent].contains(&Some(address))
     }
 }
 
 /// The links of the machine, or nothing to say about them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Links {
+    /// By rising name.
     links: Vec<Link>,
     known: bool,
+    /// What the kernel has, if it can be asked.
+    network: Option<KernelNetwork>,
 }
 
 impl Links {
     /// Looks at the machine. A sandbox without `/sys/class/net` says nothing: there every device counts as
     /// present.
     pub(super) fn look(system: &dyn System) -> Result<Self, Refusal> {
+        let network = system.network().map_err(|error| unreadable(&error))?;
+        if let Some(network) = network {
+            let mut links: Vec<Link> =
+                network.links.iter().map(|link| Link::of_kernel(link, system)).collect();
+            links.sort_by(|one, two| one.name.cmp(&two.name));
+            return Ok(Self { links, known: true, network: Some(network) });
+        }
         let names = system.list(LINKS).map_err(|error| unreadable(&error))?;
         let known = !names.is_empty() || !system.is_sandbox();
         // `bonding_masters` is a file among the links.
         let links =
             names.iter().filter(|name| *name != "bonding_masters").map(|name| Link::read(name, system));
-        Ok(Self { links: links.collect(), known })
+        Ok(Self { links: links.collect(), known, network: None })
     }
 
     /// Every link.
@@ -114,6 +120,33 @@ impl Links {
     /// The link of a name.
     pub(super) fn named(&self, name: &str) -> Option<&Link> {
         self.links.iter().find(|link| link.name == name)
+    }
+
+    /// True if a link carries traffic: it is up, and has a route or a global address.
+    pub(super) fn is_in_use(&self, link: &Link, system: &dyn System) -> bool {
+        let Some(network) = &self.network else { return link.up && is_used_by_files(link, system) };
+        let Some(index) = network.link_named(&link.name).map(|link| link.index) else { return false };
+        let has_route = network.routes_of(index).any(|route| route.destination.is_ipv4());
+        let has_address = network.addresses_of(index).any(|address| address.scope == KernelScope::Global);
+        let unseen = !network.has_all(KernelPart::Routes) || !network.has_all(KernelPart::Addresses);
+        link.up && (has_route || has_address || unseen)
+    }
+
+    /// True if this link has a default route and no other has one.
+    pub(super) fn is_only_way_out(&self, link: &Link, system: &dyn System) -> bool {
+        let Some(network) = &self.network else { return is_only_way_by_files(link, system) };
+        let Some(index) = network.link_named(&link.name).map(|link| link.index) else { return false };
+        let mut ways = network
+            .routes
+            .iter()
+            .filter(|route| route.is_default() && route.kind == KernelRouteKind::Unicast);
+        let is_way = ways.clone().any(|route| route.leads_over(index));
+        // Another table is for some of the traffic only.
+        let is_other = ways.any(|route| {
+            route.table == MAIN_TABLE
+                && route.hops.iter().any(|hop| hop.link.is_some_and(|link| link != index))
+        });
+        is_way && !is_other
     }
 
     /// The links that a device of the config stands for. A card is found by what its `match` says, its
@@ -188,6 +221,37 @@ pub(super) fn unreadable(error: &io::Error) -> Refusal {
     Refusal::at("network", "a machine whose network files can be read").given(error.to_string())
 }
 
+/// The driver of a card.
+fn driver(link: &str, system: &dyn System) -> Option<String> {
+    text(system, &attribute(link, "device/uevent")).and_then(|text| value_of(&text, "DRIVER"))
+}
+
+fn is_used_by_files(link: &Link, system: &dyn System) -> bool {
+    let has_route = lines(system, ROUTES).any(|line| line.split('\t').next() == Some(&link.name));
+    // `fe80…` is in every IPv6 link's table; 00 is the global scope.
+    let has_address = lines(system, "/proc/net/if_inet6").any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.get(5) == Some(&link.name.as_str()) && fields.get(3) == Some(&"00")
+    });
+    has_route || has_address
+}
+
+fn is_only_way_by_files(link: &Link, system: &dyn System) -> bool {
+    let ipv4 = lines(system, ROUTES).filter_map(|line| {
+        let mut fields = line.split('\t');
+        let link = fields.next()?.to_owned();
+        (fields.next() == Some("00000000")).then_some(link)
+    });
+    let ipv6 = lines(system, "/proc/net/ipv6_route").filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let default = fields.first()?.bytes().all(|digit| digit == b'0') && fields.get(1) == Some(&"00");
+        // The kernel keeps an unreachable default on the loopback link.
+        fields.last().filter(|link| default && **link != "lo").map(|link| (*link).to_owned())
+    });
+    let ways: Vec<String> = ipv4.chain(ipv6).collect();
+    !ways.is_empty() && ways.iter().all(|way| *way == link.name)
+}
+
 fn lines(system: &dyn System, path: &str) -> impl Iterator<Item = String> {
     text(system, path).unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>().into_iter()
 }
@@ -196,4 +260,116 @@ fn value_of(text: &str, key: &str) -> Option<String> {
     text.lines()
         .find_map(|line| line.split_once('=').filter(|(name, _)| *name == key))
         .map(|(_, value)| value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::system::{KernelAddress, KernelHop, KernelRoute, MemorySystem};
+    use serde_json::{Value, json};
+
+    const OWN: [u8; 6] = [2, 0, 0, 0, 0, 2];
+    const BONDS: [u8; 6] = [2, 0, 0, 0, 0, 1];
+
+    fn card(index: u32, name: &str, address: [u8; 6]) -> KernelLink {
+        let address = Some(address);
+        KernelLink { index, name: name.into(), address, mtu: 1500, up: true, ..KernelLink::default() }
+    }
+
+    /// A default route, or one to another network.
+    fn route(link: u32, prefix: u8, table: u32) -> KernelRoute {
+        KernelRoute {
+            destination: IpAddr::from([0, 0, 0, 0]),
+            prefix,
+            hops: vec![KernelHop { gateway: None, link: Some(link) }],
+            table,
+            metric: None,
+            kind: KernelRouteKind::Unicast,
+            protocol: 4,
+            scope: KernelScope::Global,
+            source: None,
+        }
+    }
+
+    fn config(document: &Value) -> NetworkConfig {
+        NetworkConfig::whole(document, "").unwrap()
+    }
+
+    fn names(links: &Links, id: &str, config: &NetworkConfig) -> Vec<String> {
+        let (id, device) = config.devices().find(|(other, _)| other.as_str() == id).unwrap();
+        links.of(id, device, config).iter().map(|link| link.name.clone()).collect()
+    }
+
+    #[test]
+    fn a_card_is_found_by_what_is_its_own() {
+        let member = KernelLink { address_before_bond: Some(OWN), master: Some(3), ..card(2, "eth1", BONDS) };
+        let bond = KernelLink { kind: Some("bond".into()), ..card(3, "bond0", BONDS) };
+        let renumbered =
+            KernelLink { permanent_address: Some([2, 0, 0, 0, 0, 4]), ..card(4, "eth9", [6; 6]) };
+        let cards = vec![renumbered, bond, member, card(1, "eth0", BONDS)];
+        let network = KernelNetwork { links: cards, ..KernelNetwork::default() };
+        let system = MemorySystem::new()
+            .with_network(network)
+            .with_file("/sys/class/net/eth9/device/uevent", "DRIVER=virtio_net\n");
+        let links = Links::look(&system).unwrap();
+        let order: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
+        assert_eq!(order, ["bond0", "eth0", "eth1", "eth9"]);
+        let by_mac = |last: u8| json!({"match": {"macaddress": format!("02:00:00:00:00:0{last}")}});
+        let driver = json!({"match": {"driver": "virtio_*"}});
+        let ethernets = json!({"a": by_mac(1), "b": by_mac(2), "c": by_mac(4), "d": driver});
+        let config = config(&json!({"version": 2, "ethernets": ethernets}));
+        assert_eq!(names(&links, "a", &config), ["eth0"], "neither the bond nor its other member");
+        assert_eq!(names(&links, "b", &config), ["eth1"]);
+        assert_eq!(names(&links, "c", &config), ["eth9"], "whatever address it was given since");
+        assert_eq!(names(&links, "d", &config), ["eth9"]);
+    }
+
+    #[test]
+    fn a_link_is_in_use_with_a_route_or_an_address() {
+        let used = |routes: Vec<KernelRoute>, scope: Option<KernelScope>| {
+            let address = |scope| KernelAddress {
+                link: 1,
+                address: IpAddr::from([0; 16]),
+                prefix: 64,
+                scope,
+                permanent: true,
+                tentative: false,
+                duplicate: false,
+            };
+            let addresses = scope.map(address).into_iter().collect();
+            let links = vec![card(1, "eth0", OWN)];
+            let network = KernelNetwork { links, addresses, routes, ..KernelNetwork::default() };
+            let system = MemorySystem::new().with_network(network);
+            let links = Links::look(&system).unwrap();
+            links.is_in_use(links.named("eth0").unwrap(), &system)
+        };
+        assert!(!used(Vec::new(), Some(KernelScope::Link)));
+        assert!(used(Vec::new(), Some(KernelScope::Global)));
+        assert!(used(vec![route(1, 24, 254)], None) && !used(vec![route(2, 24, 254)], None));
+    }
+
+    #[test]
+    fn the_only_way_out_is_the_only_default_route() {
+        let only = |routes: Vec<KernelRoute>| {
+            let links = vec![card(1, "eth0", OWN)];
+            let network = KernelNetwork { links, routes, ..KernelNetwork::default() };
+            let system = MemorySystem::new().with_network(network);
+            let links = Links::look(&system).unwrap();
+            links.is_only_way_out(links.named("eth0").unwrap(), &system)
+        };
+        let unreachable = KernelRoute { kind: KernelRouteKind::Unreachable, ..route(9, 0, 254) };
+        assert!(only(vec![route(1, 0, 254), unreachable]));
+        assert!(!only(vec![route(1, 0, 254), route(2, 0, 254)]));
+        assert!(only(vec![route(1, 0, 254), route(2, 0, 77)]), "the other is for some traffic only");
+        assert!(!only(vec![route(1, 24, 254)]) && !only(Vec::new()));
+    }
+
+    #[test]
+    fn a_kernel_that_cannot_be_asked_is_told() {
+        let system = MemorySystem::new().with_kernel(|_, _| Err("no".into()));
+        let refusal = Links::look(&system).unwrap_err().to_string();
+        assert!(refusal.contains("cannot read the kernel's network: no"), "{refusal}");
+    }
 }

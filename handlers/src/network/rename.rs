@@ -26,10 +26,10 @@ pub(super) fn obstacle(
     if links.named(name.as_str()).is_some() {
         return Some(format!("`{from}` is to be called `{name}`, which is another link's name"));
     }
-    if was_configured && link.is_in_use(system) {
+    if was_configured && links.is_in_use(link, system) {
         return Some(format!("`{from}` is in use, and renaming it to `{name}` would cut it off"));
     }
-    let way_out = !was_configured && link.is_only_way_out(system);
+    let way_out = !was_configured && links.is_only_way_out(link, system);
     way_out.then(|| format!("`{from}` is the only way out, and renaming it to `{name}` would cut it off"))
 }
 
