@@ -13,6 +13,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::colon_file::ColonFile;
+use crate::undo_command::is_there;
 use crate::{
     FileState, Held, Invocation, LineState, Plan, Preimage, Step, System, UndoCommand, Verification, network,
     set_passwords,
@@ -123,9 +124,8 @@ fn regenerate(command: &Invocation, folder: &str, system: &dyn System) -> Result
 }
 
 fn await_path(path: &str, what: &str, system: &dyn System) -> Result<(), String> {
-    let (folder, name) = path.rsplit_once('/').expect("paths of the machine's tree are absolute");
     for _ in 0..MOST_LOOKS {
-        if system.list(folder).map_err(|error| error.to_string())?.iter().any(|other| other == name) {
+        if is_there(path, system).map_err(|error| error.to_string())? {
             return Ok(());
         }
         system.pause(BETWEEN_LOOKS);
@@ -302,7 +302,10 @@ mod tests {
 
     #[test]
     fn what_an_undo_needs_runs_in_its_turn_and_only_then() {
-        let steps = vec![Step::AtUndo(command("/bin/raise")), file("/etc/a", Some("old\n"), Some("new\n"))];
+        let steps = vec![
+            Step::AtUndo(UndoCommand::Run(command("/bin/raise"))),
+            file("/etc/a", Some("old\n"), Some("new\n")),
+        ];
         let plan = Plan { steps, ..Plan::default() };
         for fails in [false, true] {
             let system = machine().with_program("/bin/raise");

@@ -46,7 +46,7 @@ pub enum Step {
         what: &'static str,
     },
     /// Nothing yet: a command that an undo comes to in this step's turn, be it that later steps were never taken.
-    AtUndo(Invocation),
+    AtUndo(UndoCommand),
     /// Show a generated password on the machine's console.
     Show(Secret),
     /// Look at the machine until it is as it should be; failing that, undo everything.

@@ -1,5 +1,7 @@
 //! A command that makes the machine act on files that are back as they were.
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Invocation, Step, System};
@@ -10,6 +12,13 @@ use crate::{Invocation, Step, System};
 pub enum UndoCommand {
     /// Run it.
     Run(Invocation),
+    /// Run it if something is there by then: what it undoes may never have come.
+    RunIf {
+        /// What has to be there, as a path in the machine's tree.
+        path: String,
+        /// The command.
+        command: Invocation,
+    },
     /// Run it as [`System::regenerate`] does.
     Regenerate {
         /// The command.
@@ -25,11 +34,18 @@ impl UndoCommand {
     pub fn of(step: &Step) -> Option<Self> {
         match step {
             Step::Run { undo, .. } => undo.clone().map(Self::Run),
-            Step::AtUndo(command) => Some(Self::Run(command.clone())),
+            Step::AtUndo(command) => Some(command.clone()),
             Step::Regenerate { command, folder } => {
                 Some(Self::Regenerate { command: command.clone(), folder: (*folder).to_owned() })
             }
             Step::File(_) | Step::Await { .. } | Step::Show(_) | Step::Verify(_) => None,
+        }
+    }
+
+    /// The command alone, to be run in another way.
+    pub(crate) const fn command_mut(&mut self) -> &mut Invocation {
+        match self {
+            Self::Run(command) | Self::RunIf { command, .. } | Self::Regenerate { command, .. } => command,
         }
     }
 
@@ -40,8 +56,19 @@ impl UndoCommand {
     pub(crate) fn run(&self, system: &dyn System) -> Result<(), String> {
         match self {
             Self::Run(command) => system.run(command).map(drop),
+            Self::RunIf { path, command } => is_there(path, system)
+                .and_then(|is_there| if is_there { system.run(command).map(drop) } else { Ok(()) }),
             Self::Regenerate { command, folder } => system.regenerate(command, folder),
         }
         .map_err(|error| error.to_string())
     }
+}
+
+/// True if something of the machine's tree is there.
+///
+/// # Errors
+/// If its folder cannot be read.
+pub(crate) fn is_there(path: &str, system: &dyn System) -> io::Result<bool> {
+    let (folder, name) = path.rsplit_once('/').expect("paths of the machine's tree are absolute");
+    Ok(system.list(folder)?.iter().any(|other| other == name))
 }

@@ -6,6 +6,7 @@
 mod ifupdown;
 mod netplan;
 mod network_manager;
+mod networkd_bridge;
 mod sysconfig;
 
 use std::collections::BTreeMap;
@@ -35,8 +36,9 @@ struct Stack {
 }
 
 /// Every network stack.
-const STACKS: [Stack; 6] = [
+const STACKS: [Stack; 7] = [
     netplan::STACK,
+    networkd_bridge::STACK,
     network_manager::STACK,
     ifupdown::STACK,
     sysconfig::NETWORK_SCRIPTS,

@@ -16,7 +16,7 @@ use super::super::link::text;
 use super::super::name::DeviceId;
 use super::transient::run_outside;
 use super::{Activation, Activator, Scene, command, expected};
-use crate::{Invocation, Refusal, Secret, Step, System};
+use crate::{Invocation, Refusal, Secret, Step, System, UndoCommand};
 
 /// Where ifupdown remembers what it has brought up: `name=logical name`, one a line.
 const STATE: &str = "/run/network/ifstate";
@@ -69,11 +69,11 @@ impl Activator for Ifupdown {
 
         let link_steps = std::mem::take(&mut plan.steps);
         if !up.is_empty() {
-            plan.before.push(Step::AtUndo(lower_as_written(ifdown, &new)));
+            plan.before.push(at_undo(lower_as_written(ifdown, &new)));
         }
         plan.before.extend(link_steps.iter().filter_map(undo_of));
         if !raised_before.is_empty() {
-            plan.before.push(Step::AtUndo(long(command(ifup, raised_before))));
+            plan.before.push(at_undo(long(command(ifup, raised_before))));
         }
         if !down.is_empty() {
             // What the kernel has lost already does not hinder; what ifupdown does not know to be up is made known.
@@ -208,7 +208,7 @@ fn lower_as_written(ifdown: &'static str, new: &[Definition]) -> Invocation {
 /// What a step on a card has for its undo, to come at the front.
 fn undo_of(step: &Step) -> Option<Step> {
     let Step::Run { undo, .. } = step else { return None };
-    undo.clone().map(Step::AtUndo)
+    undo.clone().map(at_undo)
 }
 
 /// A step on a card without its undo; `None` if it was there for that alone.
@@ -217,6 +217,10 @@ fn rename_of(step: Step) -> Option<Step> {
         Step::Run { command, undo } => (undo.as_ref() != Some(&command)).then_some(run(command)),
         other => Some(other),
     }
+}
+
+const fn at_undo(command: Invocation) -> Step {
+    Step::AtUndo(UndoCommand::Run(command))
 }
 
 const fn run(command: Invocation) -> Step {

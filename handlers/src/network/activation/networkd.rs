@@ -7,7 +7,7 @@
 use super::super::device::Device;
 use super::super::name::DeviceId;
 use super::{Activation, Activator, Names, Scene, await_dbus, command, same_name};
-use crate::{Invocation, Refusal, Step, System};
+use crate::{Invocation, Refusal, Step, System, UndoCommand};
 
 /// Where netplan's generator puts what networkd reads.
 const GENERATED: &str = "/run/systemd/network";
@@ -43,7 +43,11 @@ impl Activator for Networkd {
                 }),
             }
         }
-        plan.run_both_ways(command(networkctl, ["reload"]));
+        let reload = command(networkctl, ["reload"]);
+        // Its undo comes first, so that networkd makes nothing any more when what it has made is removed.
+        plan.steps.push(Step::AtUndo(UndoCommand::Run(reload.clone())));
+        plan.steps.extend(made(scene).into_iter().map(|link| remove_at_undo(networkctl, &link)));
+        plan.steps.push(Step::Run { command: reload, undo: None });
         for link in removed(scene) {
             // Undone by a reload, which makes the device again.
             let undo = Some(command(networkctl, ["reload"]));
@@ -83,6 +87,21 @@ fn removed(scene: &Scene<'_>) -> Vec<String> {
         .filter_map(|id| scene.links.named(id.as_str()))
         .map(|link| link.name.clone())
         .collect()
+}
+
+/// Links that will be made.
+fn made(scene: &Scene<'_>) -> Vec<String> {
+    let is_made = |id: &&DeviceId| scene.new.device(id).is_some_and(|device| device.as_ethernet().is_none());
+    let wanted = scene.affected.iter().filter(is_made);
+    wanted.filter(|id| scene.links.named(id.as_str()).is_none()).map(ToString::to_string).collect()
+}
+
+/// networkd leaves standing what it has made, members and all, once no file defines it.
+fn remove_at_undo(networkctl: &'static str, link: &str) -> Step {
+    Step::AtUndo(UndoCommand::RunIf {
+        path: format!("/sys/class/net/{link}"),
+        command: command(networkctl, ["delete", link]),
+    })
 }
 
 /// Reconfigures links under their new names; the undo finds them under the old ones.
