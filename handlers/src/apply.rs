@@ -10,20 +10,13 @@
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
 
 use crate::colon_file::ColonFile;
-use crate::undo_command::is_there;
+use crate::presence::await_path;
 use crate::{
     FileState, Held, Invocation, LineState, Plan, Preimage, Step, System, UndoCommand, Verification, network,
     set_passwords,
 };
-
-/// Between two looks for something that has not started yet.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
-
-/// Looks before that counts as failed: five minutes, since a boot may wait two for a network to be online first.
-const MOST_LOOKS: u32 = 600;
 
 /// How a plan ended. Its `Display` is for people, and without secrets.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,7 +100,7 @@ fn take(step: &Step, system: &dyn System) -> Result<(), String> {
         .map_err(|error| error.to_string()),
         Step::Run { command, .. } => run(command, system),
         Step::Regenerate { command, folder } => regenerate(command, folder, system),
-        Step::Await { path, what } => await_path(path, what, system),
+        Step::Await { path, what } => await_path(path, what, system).map_err(|error| error.to_string()),
         Step::AtUndo(_) => Ok(()),
         Step::Show(line) => system.show_on_console(line).map_err(|error| error.to_string()),
         Step::Verify(Verification::Network(expectation)) => network::verify(expectation, system),
@@ -123,18 +116,10 @@ fn regenerate(command: &Invocation, folder: &str, system: &dyn System) -> Result
     system.regenerate(command, folder).map_err(|error| error.to_string())
 }
 
-fn await_path(path: &str, what: &str, system: &dyn System) -> Result<(), String> {
-    for _ in 0..MOST_LOOKS {
-        if is_there(path, system).map_err(|error| error.to_string())? {
-            return Ok(());
-        }
-        system.pause(BETWEEN_LOOKS);
-    }
-    Err(format!("{what} has not started: `{path}` is not there after {:?}", BETWEEN_LOOKS * MOST_LOOKS))
-}
-
 fn undo_steps(taken: &[Step], preimage: &Preimage, system: &dyn System) -> Result<(), String> {
-    let commands: Vec<UndoCommand> = taken.iter().filter_map(UndoCommand::of).collect();
+    // What was waited for is there by now, or will not come.
+    let taken = taken.iter().filter(|step| !matches!(step, Step::Await { .. }));
+    let commands: Vec<UndoCommand> = taken.filter_map(UndoCommand::of).collect();
     put_everything_back(&commands, preimage, system)
 }
 
@@ -182,6 +167,8 @@ fn put_line_back(line: &LineState, system: &dyn System) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::system::MemorySystem;
     use crate::{FileChange, Secret};
@@ -330,8 +317,12 @@ mod tests {
             "D-Bus has not started: `/run/dbus/socket` is not there after 300s; everything was put back as it was"
         );
         assert_eq!(system.text("/etc/a").as_deref(), Some("old\n"));
+        let preimage = plan.preimage(None);
+        let error = take_back(&preimage, &system).unwrap_err();
+        assert!(error.starts_with("D-Bus has not started"), "after a boot it may not be there yet: {error}");
         let system = system.with_file("/run/dbus/socket", "");
-        assert!(matches!(apply(&plan, &plan.preimage(None), &system), Outcome::Done { .. }));
+        assert!(matches!(apply(&plan, &preimage, &system), Outcome::Done { .. }));
+        assert_eq!(take_back(&preimage, &system), Ok(()));
     }
 
     #[test]

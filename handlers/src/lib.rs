@@ -23,6 +23,7 @@ mod held;
 mod nearest;
 pub mod network;
 mod plan;
+mod presence;
 mod refusal;
 mod secret;
 pub mod set_passwords;

@@ -1,9 +1,8 @@
 //! A command that makes the machine act on files that are back as they were.
 
-use std::io;
-
 use serde::{Deserialize, Serialize};
 
+use crate::presence::{await_path, is_there};
 use crate::{Invocation, Step, System};
 
 /// What undoes a command of a plan, once its files are back. It can be recorded, so that a change can be taken back by
@@ -19,6 +18,13 @@ pub enum UndoCommand {
         /// The command.
         command: Invocation,
     },
+    /// Wait for what the commands after it speak to, as [`Step::Await`] does.
+    Await {
+        /// Path in the machine's tree.
+        path: String,
+        /// What it belongs to, for people.
+        what: String,
+    },
     /// Run it as [`System::regenerate`] does.
     Regenerate {
         /// The command.
@@ -29,7 +35,7 @@ pub enum UndoCommand {
 }
 
 impl UndoCommand {
-    /// Of a step; none if it runs nothing, or if nothing undoes it.
+    /// Of a step; none if nothing undoes it.
     #[must_use]
     pub fn of(step: &Step) -> Option<Self> {
         match step {
@@ -38,14 +44,20 @@ impl UndoCommand {
             Step::Regenerate { command, folder } => {
                 Some(Self::Regenerate { command: command.clone(), folder: (*folder).to_owned() })
             }
-            Step::File(_) | Step::Await { .. } | Step::Show(_) | Step::Verify(_) => None,
+            Step::Await { path, what } => {
+                Some(Self::Await { path: (*path).to_owned(), what: (*what).to_owned() })
+            }
+            Step::File(_) | Step::Show(_) | Step::Verify(_) => None,
         }
     }
 
     /// The command alone, to be run in another way.
-    pub(crate) const fn command_mut(&mut self) -> &mut Invocation {
+    pub(crate) const fn command_mut(&mut self) -> Option<&mut Invocation> {
         match self {
-            Self::Run(command) | Self::RunIf { command, .. } | Self::Regenerate { command, .. } => command,
+            Self::Run(command) | Self::RunIf { command, .. } | Self::Regenerate { command, .. } => {
+                Some(command)
+            }
+            Self::Await { .. } => None,
         }
     }
 
@@ -58,17 +70,9 @@ impl UndoCommand {
             Self::Run(command) => system.run(command).map(drop),
             Self::RunIf { path, command } => is_there(path, system)
                 .and_then(|is_there| if is_there { system.run(command).map(drop) } else { Ok(()) }),
+            Self::Await { path, what } => await_path(path, what, system),
             Self::Regenerate { command, folder } => system.regenerate(command, folder),
         }
         .map_err(|error| error.to_string())
     }
-}
-
-/// True if something of the machine's tree is there.
-///
-/// # Errors
-/// If its folder cannot be read.
-pub(crate) fn is_there(path: &str, system: &dyn System) -> io::Result<bool> {
-    let (folder, name) = path.rsplit_once('/').expect("paths of the machine's tree are absolute");
-    Ok(system.list(folder)?.iter().any(|other| other == name))
 }

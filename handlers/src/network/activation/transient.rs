@@ -28,7 +28,7 @@ pub(super) fn run_outside(plan: &mut Activation, programs: &[&str], system: &dyn
                 moved(command);
                 undo.as_mut().into_iter().for_each(moved);
             }
-            Step::AtUndo(command) => moved(command.command_mut()),
+            Step::AtUndo(command) => command.command_mut().into_iter().for_each(moved),
             Step::File(_)
             | Step::Regenerate { .. }
             | Step::Await { .. }
