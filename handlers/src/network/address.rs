@@ -120,6 +120,28 @@ impl Cidr {
         })
     }
 
+    /// The network alone: bits beyond the prefix are zeros.
+    pub(super) fn network(self) -> Self {
+        let beyond = |longest: u8| u32::from(longest.saturating_sub(self.prefix));
+        let address = match self.address {
+            IpAddr::V4(address) => {
+                let mask = u32::MAX.checked_shl(beyond(32)).unwrap_or(0);
+                IpAddr::V4(Ipv4Addr::from(u32::from(address) & mask))
+            }
+            IpAddr::V6(address) => {
+                let mask = u128::MAX.checked_shl(beyond(128)).unwrap_or(0);
+                IpAddr::V6(Ipv6Addr::from(u128::from(address) & mask))
+            }
+        };
+        Self { address, prefix: self.prefix }
+    }
+
+    /// True if an address is of the same network.
+    pub(super) fn contains(self, address: IpAddr) -> bool {
+        let of_family = address.is_ipv4() == self.address.is_ipv4();
+        of_family && Self { address, prefix: self.prefix }.network() == self.network()
+    }
+
     /// A single host as a network of its own.
     pub(super) const fn host(address: IpAddr) -> Self {
         Self { address, prefix: longest_prefix(address) }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::expectation::ip_program;
 use super::link::{Link, Links};
 use super::name::{DeviceId, LinkName};
 use crate::{Invocation, Refusal, Secret, Step, System};
@@ -80,6 +79,11 @@ pub(super) fn batch(args: &[&str], lines: String, system: &dyn System) -> Result
     })?;
     let args = args.iter().map(|arg| (*arg).to_owned()).collect();
     Ok(Invocation { program: program.into(), args, stdin: Some(Secret::new(lines)), deadline: DEADLINE })
+}
+
+/// Where iproute2 is, if it is.
+fn ip_program(system: &dyn System) -> Option<&'static str> {
+    ["/usr/sbin/ip", "/usr/bin/ip", "/sbin/ip", "/bin/ip"].into_iter().find(|path| system.has_program(path))
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use cloud_channel_handlers::{FileState, Invocation};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{Files, Stack, rename};
+use super::{Files, Stack, kernel, rename};
 
-/// Effects: ifdown, rename, two files, ifup, and a look at each card.
-pub(super) const STACK: Stack = Stack { name: "ifupdown", machine, push, effects: 7, looks: 2, is_done };
+/// Effects: ifdown, rename, two files, ifup.
+pub(super) const STACK: Stack = Stack { name: "ifupdown", machine, push, effects: 5, is_done };
 
 const FILE: &str = "/etc/network/interfaces.d/50-cloud-init";
 const STATE: &str = "/run/network/ifstate";
@@ -110,16 +110,14 @@ fn ifdown(invocation: &Invocation, files: &mut Files) -> Result<String, String> 
     Ok(String::new())
 }
 
-/// The kernel's part: renames a link that is down, and shows addresses.
-fn ip(invocation: &Invocation, files: &mut Files) -> Result<String, String> {
-    if invocation.stdin.is_none() {
-        let shown = text(files, &format!("/test/{}", invocation.args.last().unwrap()));
-        let address = shown.as_deref().and_then(|address| address.split_once('/'));
-        let info = address
-            .map(|(local, prefix)| json!({"local": local, "prefixlen": prefix.parse::<u8>().unwrap()}));
-        return Ok(json!([{"addr_info": info.into_iter().collect::<Vec<_>>()}]).to_string());
-    }
-    rename(invocation, files)
+/// The address that a link was given.
+fn addresses(files: &Files, link: &str) -> Vec<String> {
+    let given = text(files, &format!("/test/{link}"));
+    given
+        .iter()
+        .filter_map(|address| address.split_once('/'))
+        .map(|(address, _)| address.to_owned())
+        .collect()
 }
 
 fn machine() -> MemorySystem {
@@ -128,7 +126,8 @@ fn machine() -> MemorySystem {
         .with_program("/usr/sbin/ifquery")
         .with_command("/usr/sbin/ifup", ifup)
         .with_command("/usr/sbin/ifdown", ifdown)
-        .with_command("/usr/sbin/ip", ip)
+        .with_command("/usr/sbin/ip", rename)
+        .with_kernel(|files, _| Ok(kernel(files, |link| addresses(files, link))))
         .with_file("/etc/network/interfaces", "source /etc/network/interfaces.d/*\n")
         .with_file("/run/cloud-init/network-config.json", origin.to_string())
         .with_file(FILE, OLD)

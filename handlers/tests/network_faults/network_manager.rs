@@ -3,11 +3,11 @@
 use cloud_channel_handlers::system::MemorySystem;
 use cloud_channel_handlers::{FileState, Invocation};
 
-use super::{Files, Stack, has_card, ip, one_card, with_cards};
+use super::{Files, Stack, has_card, one_card, with_cards};
 
-/// Effects: two files, what makes them known, rename, what brings the card up, and one look.
+/// Effects: two files, what makes them known, rename, what brings the card up.
 pub(super) const STACK: Stack =
-    Stack { name: "network-manager", machine, push: one_card, effects: 7, looks: 1, is_done: has_card };
+    Stack { name: "network-manager", machine, push: one_card, effects: 6, is_done: has_card };
 
 const FOLDER: &str = "/etc/NetworkManager/system-connections/";
 
@@ -31,7 +31,6 @@ fn machine() -> MemorySystem {
         .with_file("/var/lib/cloud/instance/network-config.json", OLD_CONFIG)
         .with_file_state(&format!("{FOLDER}cloud-init-eth0.nmconnection"), profile.clone())
         .with_file_state(&format!("{READ}cloud-init-eth0.nmconnection"), profile)
-        .with_command("/usr/sbin/ip", ip)
         .with_command("/usr/bin/nmcli", nmcli);
     with_cards(system)
 }

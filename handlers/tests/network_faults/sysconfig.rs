@@ -1,23 +1,28 @@
 //! sysconfig files, with each program that reads them.
 
-use cloud_channel_handlers::system::MemorySystem;
+use cloud_channel_handlers::system::{
+    KernelHop, KernelNetwork, KernelRoute, KernelRouteKind, KernelScope, MemorySystem,
+};
 use cloud_channel_handlers::{FileState, Invocation, Outcome, apply};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{Files, Stack, plan};
+use super::{Files, Stack, kernel, plan};
 
-/// Effects: files, what takes the link down, what brings it up, and a look.
-pub(super) const NETWORK_SCRIPTS: Stack = stack("network-scripts", || machine(Program::NetworkScripts), 5);
-pub(super) const NETWORK_MANAGER: Stack = stack("ifcfg-rh", || machine(Program::NetworkManager), 5);
-pub(super) const WICKED: Stack = stack("wicked", || machine(Program::Wicked), 4);
+/// Effects: files, what takes the link down, what brings it up.
+pub(super) const NETWORK_SCRIPTS: Stack = stack("network-scripts", || machine(Program::NetworkScripts), 4);
+pub(super) const NETWORK_MANAGER: Stack = stack("ifcfg-rh", || machine(Program::NetworkManager), 4);
+pub(super) const WICKED: Stack = stack("wicked", || machine(Program::Wicked), 3);
 
 const fn stack(name: &'static str, machine: fn() -> MemorySystem, effects: usize) -> Stack {
-    Stack { name, machine, push, effects, looks: 1, is_done }
+    Stack { name, machine, push, effects, is_done }
 }
 
 /// The link's addresses, a word each: the kernel's part.
 const ADDRESSES: &str = "/test/addresses";
+
+/// There while the link has a default route.
+const WAY_OUT: &str = "/test/way-out";
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Program {
@@ -65,12 +70,40 @@ fn bring_up(program: Program, files: &mut Files) -> Result<String, String> {
     all.extend(new);
     all.sort();
     set_addresses(files, &all);
+    let has_gateway = |(path, file): (&String, &FileState)| {
+        let text = String::from_utf8_lossy(&file.content);
+        let mut words = text.split([' ', '=', '\n', '\'']);
+        path.starts_with("/etc/sysconfig/") && words.any(|word| word == "192.0.2.1")
+    };
+    if files.iter().any(has_gateway) {
+        files.insert(WAY_OUT.into(), FileState::of_root("", 0o644));
+    } else {
+        files.remove(WAY_OUT);
+    }
     Ok(String::new())
+}
+
+fn network(files: &Files) -> KernelNetwork {
+    let mut network = kernel(files, |_| addresses(files));
+    let hop = KernelHop { gateway: Some("192.0.2.1".parse().unwrap()), link: Some(network.links[0].index) };
+    network.routes.extend(files.contains_key(WAY_OUT).then(|| KernelRoute {
+        destination: "0.0.0.0".parse().unwrap(),
+        prefix: 0,
+        hops: vec![hop],
+        table: 254,
+        metric: None,
+        kind: KernelRouteKind::Unicast,
+        protocol: 3,
+        scope: KernelScope::Global,
+        source: None,
+    }));
+    network
 }
 
 fn bring_down(program: Program, files: &mut Files) -> Result<String, String> {
     configured(program, files)?;
     set_addresses(files, &[]);
+    files.remove(WAY_OUT);
     Ok(String::new())
 }
 
@@ -83,21 +116,15 @@ fn nmcli(invocation: &Invocation, files: &mut Files) -> Result<String, String> {
 }
 
 fn ip(invocation: &Invocation, files: &mut Files) -> Result<String, String> {
-    if let Some(script) = &invocation.stdin {
-        for line in script.expose().lines() {
-            if let Some(flushed) = line.strip_prefix("address flush dev eth0 to ") {
-                let kept: Vec<String> = addresses(files)
-                    .into_iter()
-                    .filter(|address| flushed != format!("{address}/32"))
-                    .collect();
-                set_addresses(files, &kept);
-            }
+    let script = invocation.stdin.as_ref().ok_or("nobody has to be asked by `ip`")?;
+    for line in script.expose().lines() {
+        if let Some(flushed) = line.strip_prefix("address flush dev eth0 to ") {
+            let kept: Vec<String> =
+                addresses(files).into_iter().filter(|address| flushed != format!("{address}/32")).collect();
+            set_addresses(files, &kept);
         }
-        return Ok(String::new());
     }
-    let info: Vec<_> =
-        addresses(files).iter().map(|address| json!({"local": address, "prefixlen": 24})).collect();
-    Ok(json!([{"ifname": "eth0", "addr_info": info}]).to_string())
+    Ok(String::new())
 }
 
 /// A machine whose one card cloud-init gave an address.
@@ -113,6 +140,7 @@ fn machine(program: Program) -> MemorySystem {
         .with_file(program.file(), ifcfg)
         .with_file(ADDRESSES, "192.0.2.5")
         .with_command("/usr/sbin/ip", ip)
+        .with_kernel(|files, _| Ok(network(files)))
         .with_command("/usr/sbin/ifup", move |_, files| bring_up(program, files))
         .with_command("/usr/sbin/ifdown", move |_, files| bring_down(program, files));
     match program {

@@ -12,10 +12,11 @@ use std::collections::BTreeSet;
 use super::super::config::NetworkConfig;
 use super::super::device::{Device, Kind};
 use super::super::eni::{Definition, definitions, text_of};
+use super::super::expectation::ExpectedLink;
 use super::super::link::text;
 use super::super::name::DeviceId;
 use super::transient::run_outside;
-use super::{Activation, Activator, Scene, command, expected};
+use super::{Activation, Activator, Scene, command};
 use crate::{Invocation, Refusal, Secret, Step, System, UndoCommand};
 
 /// Where ifupdown remembers what it has brought up: `name=logical name`, one a line.
@@ -163,7 +164,7 @@ fn names_to_raise(
                 ));
             }
             if is_wanted && !is_late {
-                plan.links.push(expected(name, &definition.id, scene.new));
+                plan.links.push(ExpectedLink::of(name, &definition.id, scene));
                 up.push(name.to_owned());
             }
             continue;

@@ -90,7 +90,7 @@ impl Activation {
             ));
         }
         if !scene.links.is_late(id, scene.new) {
-            self.links.push(expected(id.as_str(), id, scene.new));
+            self.links.push(ExpectedLink::of(id.as_str(), id, scene));
         }
         Ok(present.into_iter().map(same_name).collect())
     }
@@ -122,7 +122,7 @@ impl Activation {
                 }
             }
         }
-        self.links.push(expected(to, id, scene.new));
+        self.links.push(ExpectedLink::of(to, id, scene));
         Ok(Names::from([(link.name.clone(), to.to_owned())]))
     }
 
@@ -141,25 +141,6 @@ fn many_links(id: &DeviceId, links: &[&Link]) -> Refusal {
 /// True if the config before had a device for this link.
 fn is_configured(link: &Link, scene: &Scene<'_>) -> bool {
     scene.old.devices().any(|(id, device)| scene.links.of(id, device, scene.old).contains(&link))
-}
-
-fn expected(name: &str, id: &DeviceId, config: &NetworkConfig) -> ExpectedLink {
-    let settings = config.device(id).map(|device| (&device.settings, device.identity()));
-    let (settings, identity) = settings.unzip();
-    // A member's address is its bond's business, and so is its MTU.
-    let is_member = config.master(id).is_some();
-    ExpectedLink {
-        name: name.to_owned(),
-        address: settings
-            .and_then(|settings| settings.macaddress)
-            .or_else(|| identity.flatten())
-            .filter(|_| !is_member),
-        mtu: settings.and_then(|settings| settings.mtu).filter(|_| !is_member),
-        addresses: settings
-            .filter(|settings| !is_member && settings.activation_mode.is_none())
-            .map(|settings| settings.addresses.iter().map(|address| address.address).collect())
-            .unwrap_or_default(),
-    }
 }
 
 fn same_name(link: &Link) -> (String, String) {

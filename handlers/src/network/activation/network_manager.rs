@@ -16,10 +16,11 @@ use std::collections::BTreeSet;
 
 use super::super::config::NetworkConfig;
 use super::super::device::{Device, Kind};
+use super::super::expectation::ExpectedLink;
 use super::super::link::{attribute, text};
 use super::super::name::DeviceId;
 use super::super::network_manager::{Difference, ProfileUuid, difference, is_profile, profile_path};
-use super::{Activation, Activator, Names, Scene, await_dbus, command, expected, same_name};
+use super::{Activation, Activator, Names, Scene, await_dbus, command, same_name};
 use crate::{Invocation, Refusal, Step, System};
 
 /// Where NetworkManager keeps what it knows of each link, by index.
@@ -40,8 +41,13 @@ impl Activator for NetworkManager {
         let mut ups = Vec::new();
         let mut silent = Vec::new();
         for (id, device) in in_order(scene) {
+            let seen = plan.links.len();
             let names = add_device(&mut plan, id, device, scene)?;
             let steps = steps(id, device, &names, scene, nmcli);
+            if steps.is_empty() {
+                let untouched: Vec<_> = plan.links.drain(seen..).map(ExpectedLink::untouched).collect();
+                plan.links.extend(untouched);
+            }
             if steps.is_empty() && difference(id, scene.old, scene.new) != Difference::None {
                 silent.push(ProfileUuid::of(id).to_string());
             }
@@ -79,7 +85,7 @@ fn add_device(
     if !matches!(device.kind, Kind::Bond(_) | Kind::Bridge(_)) {
         return plan.add_device(id, device, scene);
     }
-    plan.links.push(expected(id.as_str(), id, scene.new));
+    plan.links.push(ExpectedLink::of(id.as_str(), id, scene));
     Ok(scene.links.of(id, device, scene.new).into_iter().map(same_name).collect())
 }
 
@@ -198,4 +204,47 @@ fn nmcli(system: &dyn System) -> Result<&'static str, Refusal> {
     let found = ["/usr/bin/nmcli", "/bin/nmcli"].into_iter().find(|path| system.has_program(path));
     let expected = "a machine with `nmcli`, to bring a change up";
     found.ok_or_else(|| Refusal::at("network", expected).hint("install network-manager"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::super::link::Links;
+    use super::super::super::renderer;
+    use super::*;
+    use crate::system::{KernelLink, KernelNetwork, MemorySystem};
+
+    #[test]
+    fn what_is_not_brought_up_again_is_not_judged_by_what_it_has() {
+        let card = json!({"addresses": ["192.0.2.5/24"]});
+        let vlan = json!({"id": 7, "link": "eth0", "addresses": ["198.51.100.5/24"]});
+        let old = json!({"version": 2, "ethernets": {"eth0": card}});
+        let new = json!({"version": 2, "ethernets": {"eth0": card}, "vlans": {"v7": vlan}});
+        let [old, new] = [old, new].map(|document| NetworkConfig::whole(&document, "").unwrap());
+        let ids: BTreeSet<DeviceId> = new.devices().map(|(id, _)| id.clone()).collect();
+        let [eth0, v7] = ["eth0", "v7"].map(|name| ids.iter().find(|id| id.as_str() == name).unwrap());
+        let link =
+            KernelLink { index: 2, name: "eth0".into(), up: true, lower_up: true, ..KernelLink::default() };
+        let state = format!("[device]\nconnection-uuid={}\n", ProfileUuid::of(eth0));
+        let system = MemorySystem::new()
+            .with_program("/usr/bin/nmcli")
+            .with_program("/usr/sbin/netplan")
+            .with_network(KernelNetwork { links: vec![link], ..KernelNetwork::default() })
+            .with_file("/sys/class/net/eth0/ifindex", "2\n")
+            .with_file("/run/NetworkManager/devices/2", state);
+        let scene = Scene {
+            old: &old,
+            new: &new,
+            affected: &ids,
+            files: &[],
+            links: Links::look(&system).unwrap(),
+            renderer: &*renderer::choose(&system).unwrap(),
+            system: &system,
+        };
+        let plan = NetworkManager.plan(&scene).unwrap();
+        let card = ExpectedLink::of("eth0", eth0, &scene);
+        assert_ne!(card.clone().untouched(), card);
+        assert_eq!(plan.links, [card.untouched(), ExpectedLink::of("v7", v7, &scene)]);
+    }
 }
