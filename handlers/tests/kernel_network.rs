@@ -11,7 +11,8 @@ use cloud_channel_handlers::system::{
     HostSystem, KernelAddress, KernelLink, KernelNetwork, KernelRoute, KernelRouteKind, KernelRule,
     KernelScope,
 };
-use cloud_channel_handlers::{Invocation, Secret, System as _};
+use cloud_channel_handlers::{Held, Invocation, Secret, System as _, config_module};
+use cloud_channel_protocol::Module;
 use serde_json::Value;
 
 /// Set for the run within the namespace.
@@ -97,6 +98,10 @@ fn a_hundred_pairs_are_seen() {
         };
         run("ip", &["-batch", "-"], Some(&(0..100).map(pair).collect::<String>())).unwrap();
         compare();
+        let answer = config_module(Module::Network).describe(&Held::nothing(), &HostSystem::real());
+        let names = answer["observed"]["links"].as_array().unwrap().iter().map(|link| &link["name"]);
+        assert_eq!(names.take(2).collect::<Vec<_>>(), ["lo", "b0"]);
+        assert_eq!(answer["observed"]["missing"][0], "73 more links, for want of room");
         let network = network();
         assert_eq!(network.links.len(), 201);
         let a42 = network.link_named("a42").unwrap();

@@ -164,6 +164,7 @@ fn check_rest(case: &Case, plan: &Plan, held: &Held, push: &RawValue, system: &M
     assert_eq!(again.deferred, plan.deferred, "{}", case.name);
     let description = network().describe(held, system);
     assert_eq!(description["desired"]["version"], 2, "{}: {description}", case.name);
+    assert_eq!(description["observed"], serde_json::Value::Null, "a sandbox has no kernel: {}", case.name);
 }
 
 fn check_files(case: &Case, system: &MemorySystem) {

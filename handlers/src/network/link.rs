@@ -112,6 +112,11 @@ impl Links {
         Ok(Self { links: links.collect(), known, network: None })
     }
 
+    /// What the kernel has, if it can be asked.
+    pub(super) const fn network(&self) -> Option<&KernelNetwork> {
+        self.network.as_ref()
+    }
+
     /// Every link.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Link> {
         self.links.iter()

@@ -29,6 +29,7 @@ mod netplan;
 mod network_manager;
 mod networkd;
 mod object;
+mod observed;
 mod outlook;
 mod place;
 mod planning;
@@ -88,16 +89,17 @@ impl ConfigModule for Network {
         planning::revert(held, system)
     }
 
-    /// `renderer` (or `null`, with `problem`), `desired`, `files`, `links`.
+    /// `renderer` (or `null`, with `problem`), `desired`, `files`, `links`, `observed` (`null` if there is no kernel to ask).
     fn describe(&self, held: &Held, system: &dyn System) -> Value {
-        let links: Vec<Value> = Links::look(system).iter().flat_map(Links::iter).map(describe_link).collect();
-        match describe_config(held, system) {
-            Ok(mut answer) => {
-                answer["links"] = links.into();
-                answer
-            }
-            Err(refusal) => json!({"renderer": null, "problem": refusal.to_string(), "links": links}),
-        }
+        let mut answer = describe_config(held, system)
+            .unwrap_or_else(|refusal| json!({"renderer": null, "problem": refusal.to_string()}));
+        let links = Links::look(system);
+        answer["links"] = links.iter().flat_map(Links::iter).map(describe_link).collect();
+        answer["observed"] = match links {
+            Ok(links) => links.network().map_or(Value::Null, observed::describe),
+            Err(refusal) => json!({"problem": refusal.to_string()}),
+        };
+        answer
     }
 }
 
