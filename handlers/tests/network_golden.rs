@@ -25,9 +25,10 @@ use cloud_channel_handlers::{
 use cloud_channel_protocol::Module;
 use serde_json::value::RawValue;
 
-const NETWORK_FOLDERS: [&str; 7] = [
+const NETWORK_FOLDERS: [&str; 8] = [
     "/etc/NetworkManager/conf.d/",
     "/etc/NetworkManager/system-connections/",
+    "/etc/cloud/cloud.cfg.d/99-cloud-channel-network.cfg",
     "/etc/netplan/",
     "/etc/network/interfaces.d/",
     "/etc/sysconfig/network",

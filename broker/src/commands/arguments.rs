@@ -273,10 +273,27 @@ pub(super) enum NetworkCommand {
     ///
     /// Example: cloud-channel network confirm
     Confirm(WordArguments),
+    /// Have cloud-init leave the network alone from now on; what it configured stays and is merged into.
+    ///
+    /// Example: cloud-channel network take-over
+    TakeOver(FollowArguments),
+    /// Have cloud-init configure the network again, at the next boot that it would.
+    ///
+    /// Example: cloud-channel network hand-back
+    HandBack(FollowArguments),
     /// Take it back now; if none waits to be confirmed, the last one that was made.
     ///
     /// To roll back twice is to be where one was. Example: cloud-channel network rollback
     Rollback(RollbackArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FollowArguments {
+    /// Do not wait until it is done.
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    #[command(flatten)]
+    pub(super) target: Target,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@ use super::link::{Links, unreadable};
 use super::merge::{canonical, devices};
 use super::name::DeviceId;
 use super::renderer::{Desired, RenderedFile, Renderer};
+use super::take_over;
 use crate::{Held, Refusal, System};
 
 /// What the module remembers between pushes.
@@ -29,6 +30,9 @@ pub(super) struct Memory {
     /// What was wanted before the last change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) previous: Option<Value>,
+    /// True if the files of the network are as they were found.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) untouched: bool,
     /// Each file that was written last, with the SHA-256 of its content in hex.
     pub(super) files: BTreeMap<String, String>,
 }
@@ -54,6 +58,7 @@ impl Memory {
             applied: Some(&deferral.now.document).filter(|now| *now != config).cloned(),
             waiting: deferral.waiting.iter().map(text).collect(),
             previous: None,
+            untouched: false,
             files: digests(files),
         }
     }
@@ -120,6 +125,7 @@ impl Base {
 
     /// Reads what cloud-init left. What cannot be understood is refused, never overwritten.
     fn import(renderer: &dyn Renderer, system: &dyn System) -> Result<Option<Self>, Refusal> {
+        let is_taken_over = take_over::is_done(system)?;
         let Some(origin) = renderer.origin(system)? else { return Ok(None) };
         let (document, warnings) = origin.settled().map_err(|refusal| {
             refusal.hint(format!(
@@ -128,8 +134,13 @@ impl Base {
             ))
         })?;
         let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
-        let applied = document.clone();
-        Ok(Some(Self { document, applied, ours: renderer.files_of_origin(system)?, warning }))
+        let (mut document, mut ours) = (document, renderer.files_of_origin(system)?);
+        if let Some(map) = document.as_object_mut().filter(|_| is_taken_over) {
+            map.insert(take_over::KEY.to_owned(), true.into());
+            ours.insert(take_over::FILE.to_owned());
+        }
+        let document = canonical(&document);
+        Ok(Some(Self { applied: document.clone(), document, ours, warning }))
     }
 }
 
@@ -173,7 +184,7 @@ fn rewritten(
         Err(_) => Vec::new(),
     };
     let next = |path: &str| next.iter().find(|file| file.path == path).map(|file| digest(&file.file.content));
-    for (path, known) in &memory.files {
+    for (path, known) in memory.files.iter().filter(|(path, _)| *path != take_over::FILE) {
         let Some(file) = system.read(path).map_err(|error| unreadable(&error))? else { continue };
         let there = digest(&file.content);
         if there != *known && next(path).as_ref() != Some(&there) {

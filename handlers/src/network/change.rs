@@ -11,6 +11,7 @@ use super::merge::changed_devices;
 use super::name::DeviceId;
 use super::place::{Place, Reading};
 use super::renderer::Desired;
+use super::take_over;
 use super::wanted::Wanted;
 use crate::{Plan, Refusal};
 
@@ -27,6 +28,7 @@ pub(super) struct Change {
     pub(super) pushed: BTreeSet<DeviceId>,
     /// Devices whose links have to be looked at again.
     pub(super) affected: BTreeSet<DeviceId>,
+    is_same: bool,
 }
 
 impl Change {
@@ -44,12 +46,14 @@ impl Change {
             affected.insert(DeviceId::from_key(&id, &place)?);
         }
         affected.extend(relatives(&affected, &old, &now.config));
-        Ok(Self { old, desired, deferral, pushed: wanted.devices.clone(), affected })
+        let is_same = take_over::set_aside(&base.applied) == take_over::set_aside(&now.document);
+        Ok(Self { old, desired, deferral, pushed: wanted.devices.clone(), affected, is_same })
     }
 
-    /// True if something is wanted, and nothing of it can be done.
-    pub(super) fn is_put_off(&self) -> bool {
-        self.affected.is_empty() && !self.deferral.waiting.is_empty()
+    /// True if nothing is done for any device: no other is spoken of than those that wait. Whoever speaks of a device that
+    /// is as it should be, by its file, wants it brought up like that.
+    pub(super) fn is_none(&self) -> bool {
+        self.is_same && self.pushed.iter().all(|id| self.deferral.waiting.contains_key(id))
     }
 
     /// Says in the plan what the task speaks of, and is not done by it.

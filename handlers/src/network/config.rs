@@ -9,6 +9,8 @@ use super::name::DeviceId;
 use super::object::{Object, unknown_key};
 use super::place::{Place, Reading};
 use super::settings::renderer;
+use super::take_over;
+use super::value::boolean;
 use crate::Refusal;
 
 /// Devices that a config may have: as many as a large host has VLANs, and few enough to render at once.
@@ -172,6 +174,7 @@ fn read_document(document: &Value, place: &Place) -> Result<Vec<Found>, Refusal>
     let mut object = Object::open(document, place)?;
     object.read("version", version)?;
     object.read("renderer", renderer)?;
+    object.read(take_over::KEY, boolean)?;
     object.refuse_unserved(UNSERVED)?;
     let mut found: Vec<Found> = Vec::new();
     let mut homes: BTreeMap<DeviceId, Section> = BTreeMap::new();

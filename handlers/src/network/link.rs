@@ -167,10 +167,11 @@ impl Links {
         };
         // After a rename, `match.name` has done its work.
         let renamed = |link: &Link| device.link_name.as_ref().is_some_and(|name| name.as_str() == link.name);
+        // What few links pass comes first: there may be a thousand of them, and as many devices.
         self.links
             .iter()
-            .filter(|link| !link.stacked && !ours(link))
-            .filter(|link| has_identity(device, link) && fits(matching, link, renamed(link)))
+            .filter(|link| !link.stacked && has_identity(device, link))
+            .filter(|link| fits(matching, link, renamed(link)) && !ours(link))
             .collect()
     }
 

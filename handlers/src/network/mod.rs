@@ -39,6 +39,7 @@ mod renderer;
 mod route;
 mod settings;
 mod sysconfig;
+mod take_over;
 mod v1;
 mod value;
 mod virtual_device;
@@ -89,7 +90,8 @@ impl ConfigModule for Network {
         planning::revert(held, system)
     }
 
-    /// `renderer` (or `null`, with `problem`), `desired`, `files`, `links`, `observed` (`null` if there is no kernel to ask).
+    /// `renderer` (or `null`, with `problem`), `desired`, `applied`, `waiting`, `files`, `links`, `observed` (`null` if there is
+    /// no kernel to ask).
     fn describe(&self, held: &Held, system: &dyn System) -> Value {
         let mut answer = describe_config(held, system)
             .unwrap_or_else(|refusal| json!({"renderer": null, "problem": refusal.to_string()}));
@@ -110,6 +112,8 @@ fn describe_config(held: &Held, system: &dyn System) -> Result<Value, Refusal> {
     Ok(json!({
         "renderer": renderer.name(),
         "desired": hidden::without_hidden(&base.document),
+        "applied": hidden::without_hidden(&base.applied),
+        "waiting": memory.map(|memory| memory.waiting).unwrap_or_default(),
         "files": base.ours,
     }))
 }

@@ -15,6 +15,7 @@ use super::device::{Device, Section};
 use super::link::unreadable;
 use super::name::{DeviceId, Pattern};
 use super::renderer::{Desired, Origin, RenderedFile, Renderer};
+use super::take_over;
 use super::yaml;
 use crate::{FileState, Invocation, Refusal, System};
 
@@ -134,7 +135,8 @@ impl Renderer for Netplan {
 /// do not know comes early, because netplan 0.106 reads `wifis` that a bridge named before them as defined twice.
 fn envelope(document: &Value) -> Value {
     let mut ordered = Map::new();
-    let is_unknown = |key: &&str| Section::ALL.iter().all(|section| section.key() != *key);
+    let is_unknown =
+        |key: &&str| *key != take_over::KEY && Section::ALL.iter().all(|section| section.key() != *key);
     let first = ["version", "renderer", Section::Ethernets.key()];
     let unknown = document.as_object().into_iter().flat_map(Map::keys).map(String::as_str).filter(is_unknown);
     for key in first.into_iter().chain(unknown).chain(Section::ALL.map(Section::key)) {

@@ -13,7 +13,8 @@ use super::expectation::Expectation;
 use super::hidden::has_hidden;
 use super::link::{Links, unreadable};
 use super::renderer::{Desired, RenderedFile, Renderer, choose};
-use super::wanted::{Task, Wish};
+use super::take_over;
+use super::wanted::{Task, Wish, has_devices};
 use crate::{FileChange, FileState, Held, Plan, Refusal, Step, System, Verification};
 
 /// Plans a push.
@@ -50,13 +51,13 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     let rivals = renderer
         .check_conflicts(&change.pushed, &change.desired, &base.ours, system)
         .map_err(|refusal| wanted.tell(refusal))?;
-    // As long as everything waits, files stay as they are: they may be cloud-init's still, or not there.
-    let kept = if change.is_put_off() { kept_files(memory.as_ref(), &base.ours, system)? } else { None };
-    let is_put_off = kept.is_some();
-    let rendered = match kept {
+    let kept = if change.is_none() { kept_files(memory.as_ref(), &base, system)? } else { None };
+    let is_kept = kept.is_some();
+    let mut rendered = match kept {
         Some(kept) => kept,
         None => renderer.render(&change.deferral.now, system)?,
     };
+    rendered.extend(take_over::file(&change.desired.document));
     let mut next = Memory::of(&change.desired.document, &change.deferral, &rendered);
     let secret = has_hidden(&base.document);
     let files = file_changes(&rendered, &base.ours, secret, system)?;
@@ -64,6 +65,7 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     let mut plan = Plan::nothing(held.clone());
     change.tell_what_waits(&mut plan, &links);
     next.previous = previous(memory.as_ref(), &base, &next);
+    next.untouched = is_kept;
     if files.is_empty() && memory.as_ref() == Some(&next) {
         return Ok(plan);
     }
@@ -73,7 +75,7 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     plan.warnings.extend(contradiction::warnings(config, &change.pushed, wanted.path()));
     // Files may be in place already, of a try that was interrupted before they were acted on.
     let as_held = || memory.as_ref().is_some_and(|memory| memory.files == next.files);
-    let is_active = files.is_empty() && (is_put_off || as_held());
+    let is_active = files.is_empty() && (is_kept || as_held());
     plan.held = next.into_held();
     if !is_active {
         add_steps(&mut plan, files, &rendered, &change, links, &*renderer, system)?;
@@ -90,19 +92,26 @@ fn previous(memory: Option<&Memory>, base: &Base, next: &Memory) -> Option<Value
     }
 }
 
-/// The files that are there, unless something has become of them since they were written.
+/// The files of the network that are there, as long as we have written none: what changes no device leaves them alone.
 fn kept_files(
     memory: Option<&Memory>,
-    ours: &BTreeSet<String>,
+    base: &Base,
     system: &dyn System,
 ) -> Result<Option<Vec<RenderedFile>>, Refusal> {
     let mut kept = Vec::new();
-    for path in ours {
+    for path in base.ours.iter().filter(|path| *path != take_over::FILE) {
         let file = system.read(path).map_err(|error| unreadable(&error))?;
         kept.extend(file.map(|file| RenderedFile { path: path.clone(), file }));
     }
-    let as_held = memory.is_none_or(|memory| memory.files == digests(&kept));
-    Ok(as_held.then_some(kept))
+    let held = |memory: &Memory| {
+        let mut files = memory.files.clone();
+        files.remove(take_over::FILE);
+        files
+    };
+    let is_untouched = memory.is_none_or(|memory| memory.untouched && held(memory) == digests(&kept));
+    // What is configured by no file of its own has to get one.
+    let has_files = !kept.is_empty() || !has_devices(&base.applied);
+    Ok((is_untouched && has_files).then_some(kept))
 }
 
 /// Files that differ from what is there. An owner that is not as we would have it is left alone: the file may
@@ -147,7 +156,9 @@ fn add_steps(
     );
     let mut expectation = Expectation { files: expected, links: Vec::new() };
     let mut activation = Activation::default();
-    if !system.is_sandbox() {
+    // What cloud-init is told is no change of the network.
+    let is_network = files.is_empty() || files.iter().any(|change| change.path != take_over::FILE);
+    if !system.is_sandbox() && is_network {
         let scene = Scene {
             old: &change.old,
             new: &change.deferral.now.config,
@@ -163,7 +174,7 @@ fn add_steps(
     plan.steps.extend(files.into_iter().map(Step::File));
     plan.steps.extend(activation.steps);
     plan.warnings.extend(activation.warnings);
-    plan.is_trial = !system.is_sandbox();
+    plan.is_trial = !system.is_sandbox() && is_network;
     expectation.links = activation.links;
     plan.steps.push(Step::Verify(Verification::Network(expectation)));
     Ok(())

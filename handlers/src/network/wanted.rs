@@ -111,7 +111,8 @@ fn merged(base: &Value, settled: &Settled) -> Result<Value, Refusal> {
     Ok(canonical(&document))
 }
 
-fn has_devices(document: &Value) -> bool {
+/// True if a document has any.
+pub(super) fn has_devices(document: &Value) -> bool {
     let maps = Section::ALL.map(Section::key).into_iter().filter_map(|section| devices(document, section));
     maps.into_iter().any(|map| !map.is_empty())
 }

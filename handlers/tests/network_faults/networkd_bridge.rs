@@ -1,25 +1,19 @@
 //! networkd alone, and a bridge. What no file defines any more is left standing by networkd, as by the real one, and a link that is
 //! not there cannot be removed.
 
-use cloud_channel_handlers::system::MemorySystem;
+use cloud_channel_handlers::system::{KernelNetwork, MemorySystem};
 use cloud_channel_handlers::{FileState, Invocation};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{Files, Stack, ip, with_cards};
+use super::{Files, Stack, kernel, with_cards};
 
-/// Effects: three files, the card's state, reload, reconfigure, and no look, as nothing is asked of addresses.
-pub(super) const STACK: Stack = Stack {
-    name: "networkd, a bridge",
-    machine,
-    push: one_bridge,
-    effects: 6,
-    looks: 0,
-    is_done: has_bridge,
-};
+/// Effects: three files, the card's state, reload, reconfigure.
+pub(super) const STACK: Stack =
+    Stack { name: "networkd, a bridge", machine, push: one_bridge, effects: 6, is_done: has_bridge };
 
 const NETDEV: &str = "/etc/systemd/network/10-cloud-init-br0.netdev";
-const LINK: &str = "/sys/class/net/br0/mtu";
+const LINK: &str = "/sys/class/net/br0";
 
 fn one_bridge() -> Box<RawValue> {
     to_raw_value(&json!({"network": {"version": 2, "ethernets": {"eth1": {}},
@@ -31,10 +25,16 @@ fn networkctl(invocation: &Invocation, files: &mut Files) -> Result<String, Stri
     let words: Vec<&str> = invocation.args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["reload"] if files.contains_key(NETDEV) => {
-            files.insert(LINK.to_owned(), FileState::of_root("1400\n", 0o644));
+            for (name, text) in [("mtu", "1400\n"), ("address", "02:00:00:00:00:01\n"), ("flags", "0x1003\n")]
+            {
+                files.insert(format!("{LINK}/{name}"), FileState::of_root(text, 0o644));
+            }
         }
         ["delete", "br0"] => {
-            files.remove(LINK).ok_or("Failed to delete interface br0: No such device")?;
+            if !has_bridge(files) {
+                return Err("Failed to delete interface br0: No such device".to_owned());
+            }
+            files.retain(|path, _| !path.starts_with(LINK));
         }
         _ => {}
     }
@@ -42,14 +42,27 @@ fn networkctl(invocation: &Invocation, files: &mut Files) -> Result<String, Stri
 }
 
 fn has_bridge(files: &Files) -> bool {
-    files.contains_key(LINK)
+    files.contains_key(&format!("{LINK}/mtu"))
+}
+
+/// What the kernel has once networkd has made the bridge.
+fn with_bridge(files: &Files) -> KernelNetwork {
+    let mut network = kernel(files, |_| Vec::new());
+    let bridge = network.links.iter_mut().find(|link| link.name == "br0");
+    if let Some(bridge) = bridge {
+        bridge.kind = Some("bridge".to_owned());
+        let index = bridge.index;
+        for card in network.links.iter_mut().filter(|link| link.name == "eth1") {
+            (card.master, card.up, card.lower_up) = (Some(index), true, true);
+        }
+    }
+    network
 }
 
 fn machine() -> MemorySystem {
     let system = MemorySystem::new()
         .with_program("/usr/bin/systemctl")
-        .with_command("/usr/sbin/ip", ip)
         .with_command("/usr/bin/networkctl", networkctl)
         .with_file("/etc/cloud/cloud.cfg", "system_info: {network: {renderers: [networkd]}}\n");
-    with_cards(system)
+    with_cards(system).with_kernel(|files, _| Ok(with_bridge(files)))
 }

@@ -1,0 +1,48 @@
+//! Taking the network over from cloud-init: a push says `take-over: true`, and from then on cloud-init leaves the network
+//! alone, which it would otherwise configure anew for a new instance, and on some platforms at every boot.
+//!
+//! It is a file of cloud-init's own configuration and nothing else, and so it is undone: by `take-over: null`, or by a
+//! rollback.
+
+use serde_json::Value;
+
+use super::link::unreadable;
+use super::renderer::RenderedFile;
+use crate::{FileState, Refusal, System};
+
+/// The key of a document.
+pub(super) const KEY: &str = "take-over";
+
+/// What cloud-init reads after the image's own files, and before anything of the datasource.
+pub(super) const FILE: &str = "/etc/cloud/cloud.cfg.d/99-cloud-channel-network.cfg";
+
+const CONTENT: &str = "# Written by cloud-channel, which has taken the network over from cloud-init.\n\
+                       # `cloud-channel network hand-back` undoes it.\n\
+                       network: {config: disabled}\n";
+
+/// True if a document wants it.
+pub(super) fn is_wanted(document: &Value) -> bool {
+    document.get(KEY).and_then(Value::as_bool) == Some(true)
+}
+
+/// The file, if a document wants it.
+pub(super) fn file(document: &Value) -> Option<RenderedFile> {
+    let file = || RenderedFile { path: FILE.to_owned(), file: FileState::of_root(CONTENT, 0o644) };
+    is_wanted(document).then(file)
+}
+
+/// What a document says of the network itself.
+pub(super) fn set_aside(document: &Value) -> Value {
+    let mut document = document.clone();
+    if let Some(map) = document.as_object_mut() {
+        map.remove(KEY);
+        map.remove("version");
+    }
+    document
+}
+
+/// True if the machine was taken over by somebody who is forgotten.
+pub(super) fn is_done(system: &dyn System) -> Result<bool, Refusal> {
+    let file = system.read(FILE).map_err(|error| unreadable(&error))?;
+    Ok(file.is_some_and(|file| file.content == CONTENT.as_bytes()))
+}
