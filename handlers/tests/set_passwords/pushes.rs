@@ -37,7 +37,9 @@ fn the_commands_of_a_machine_are_few_and_their_arguments_hold_no_secret() {
                 ["/usr/bin/passwd", "--expire", "root"],
             ],
             "warnings": [],
+            "conflicts": [],
             "deferred": [],
+            "trial": false,
         })
     );
     push(&system, &Held::nothing(), MIXED);
