@@ -111,7 +111,7 @@ impl Job {
         };
         let plan = match planned {
             Ok(plan) => plan,
-            Err(refusal) => return failed(&refusal.to_string()),
+            Err(refusal) => return self.refused(refusal.to_string()),
         };
         let preimage = plan.preimage(self.entry.preimage.as_ref());
         if !self.wait_for_go(preimage.clone()) {
@@ -147,6 +147,17 @@ impl Job {
             None => Err("what was there before is not in the journal".to_owned()),
         };
         ending(Outcome::Failed { reason, undone }, "done")
+    }
+
+    /// Nothing is done, and what an interrupted try has done is undone.
+    fn refused(&self, reason: String) -> (EventResult, String, Option<Held>) {
+        match &self.entry.preimage {
+            None => failed(&reason),
+            Some(interrupted) => {
+                let undone = take_back(interrupted, &*self.system);
+                ending(Outcome::Failed { reason, undone }, "done")
+            }
+        }
     }
 
     fn wait_for_verdict(&self) -> Verdict {
@@ -256,6 +267,7 @@ mod tests {
                 UndoCommand::Regenerate { command: command("/bin/generate"), folder: "/run/x".to_owned() },
                 UndoCommand::Run(command("/bin/reload")),
             ],
+            is_earlier: false,
         };
         // As the journal keeps it.
         let kept = serde_json::to_string(&preimage).unwrap();
@@ -267,6 +279,25 @@ mod tests {
         let programs: Vec<String> =
             system.invocations().into_iter().map(|run| run.program.into_owned()).collect();
         assert_eq!(programs, ["/bin/generate", "/bin/reload"]);
+    }
+
+    #[test]
+    fn what_an_interrupted_try_did_is_undone_if_its_push_is_refused_now() {
+        let system = Arc::new(MemorySystem::new().with_file("/etc/a", "new").with_program("/bin/reload"));
+        let preimage = Preimage {
+            files: vec![("/etc/a".to_owned(), Some(FileState::of_root("old", 0o644)))],
+            commands: vec![UndoCommand::Run(command("/bin/reload"))],
+            ..Preimage::default()
+        };
+        let mut entry = left_on_trial(Some(preimage));
+        entry.accepted.on_trial = false;
+        // There is no renderer on this machine any more.
+        let (result, text) = work_on(entry, &system);
+        assert_eq!(result, EventResult::Fail);
+        assert!(text.contains("expected a machine that has netplan"), "{text}");
+        assert!(text.contains("everything was put back"), "{text}");
+        assert_eq!(system.text("/etc/a").as_deref(), Some("old"));
+        assert_eq!(system.invocations().len(), 1);
     }
 
     #[test]

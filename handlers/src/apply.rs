@@ -79,7 +79,7 @@ pub fn undo(plan: &Plan, preimage: &Preimage, system: &dyn System) -> Result<(),
 /// # Errors
 /// Everything that could not be put back. All of the rest has been.
 pub fn put_back(preimage: &Preimage, system: &dyn System) -> Result<(), String> {
-    undo_steps(&[], preimage, system)
+    put_everything_back(&[], preimage, system)
 }
 
 /// Takes a change back that was carried out by somebody who is gone: files and lines as with [`put_back`], then every
@@ -117,6 +117,9 @@ fn regenerate(command: &Invocation, folder: &str, system: &dyn System) -> Result
 }
 
 fn undo_steps(taken: &[Step], preimage: &Preimage, system: &dyn System) -> Result<(), String> {
+    if preimage.is_earlier {
+        return take_back(preimage, system);
+    }
     // What was waited for is there by now, or will not come.
     let taken = taken.iter().filter(|step| !matches!(step, Step::Await { .. }));
     let commands: Vec<UndoCommand> = taken.filter_map(UndoCommand::of).collect();

@@ -110,6 +110,10 @@ pub struct Preimage {
     /// What makes the machine act on the old files again, should nobody be left who has the plan.
     #[serde(default)]
     pub commands: Vec<UndoCommand>,
+    /// True if a try that was cut short has recorded them. How far it came nobody knows, and what it has left looks to
+    /// the next plan as if it had always been there: all of them run, whatever that plan has done.
+    #[serde(default)]
+    pub is_earlier: bool,
 }
 
 impl Plan {
@@ -156,7 +160,7 @@ impl Plan {
     /// a file, it is right and the present state is not.
     #[must_use]
     pub fn preimage(&self, earlier: Option<&Preimage>) -> Preimage {
-        let Preimage { mut files, mut lines, .. } = earlier.cloned().unwrap_or_default();
+        let Preimage { mut files, mut lines, commands, .. } = earlier.cloned().unwrap_or_default();
         for change in self.file_changes() {
             if !files.iter().any(|(path, _)| *path == change.path) {
                 files.push((change.path.clone(), change.before.clone()));
@@ -167,8 +171,10 @@ impl Plan {
                 lines.push(touch.clone());
             }
         }
-        let commands = self.steps.iter().filter_map(UndoCommand::of).collect();
-        Preimage { files, lines, commands }
+        let is_earlier = !commands.is_empty();
+        let own = || self.steps.iter().filter_map(UndoCommand::of).collect();
+        let commands = if is_earlier { commands } else { own() };
+        Preimage { files, lines, commands, is_earlier }
     }
 
     /// The plan as the answer to a dry run: files with unified diffs, commands, warnings, what is deferred.

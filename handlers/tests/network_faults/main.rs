@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use cloud_channel_handlers::system::{KernelAddress, KernelLink, KernelNetwork, KernelScope, MemorySystem};
 use cloud_channel_handlers::{
     ConfigModule, FileState, Held, Invocation, Outcome, Plan, Preimage, apply, config_module, put_back,
-    take_back,
+    take_back, undo,
 };
 use cloud_channel_protocol::Module;
 use serde_json::json;
@@ -223,6 +223,31 @@ fn a_stop_at_any_effect_ends_as_asked_after_the_restart() {
                 Outcome::Failed { reason, .. } => panic!("{at}: {reason}"),
             }
             assert_eq!(system.files(), new, "{at}");
+        }
+    }
+}
+
+/// The second try finds what the first has left in the kernel, and may not take that for what was there before.
+#[test]
+fn a_stop_at_any_effect_and_a_trial_that_fails_after_the_restart_end_as_it_was() {
+    for stack in STACKS {
+        for (n, by_record) in (0..=stack.effects).flat_map(|n| [(n, false), (n, true)]) {
+            let at = format!("{}, stopped after {n}, by record {by_record}", stack.name);
+            let system = (stack.machine)();
+            let old = system.files();
+            let first = plan(&stack, &system);
+            let preimage = first.preimage(None);
+            system.stop_after(n);
+            apply(&first, &preimage, &system);
+            system.restart();
+            put_back(&preimage, &system).unwrap();
+            let second = plan(&stack, &system);
+            let preimage = second.preimage(Some(&preimage));
+            assert!(matches!(apply(&second, &preimage, &system), Outcome::Done { .. }), "{at}");
+            let undone =
+                if by_record { take_back(&preimage, &system) } else { undo(&second, &preimage, &system) };
+            assert_eq!(undone, Ok(()), "{at}");
+            assert_eq!(system.files(), old, "{at}");
         }
     }
 }
