@@ -33,8 +33,9 @@ const HEADER: &str = "\
 # Your own settings are safe in another file of this folder, for devices that this file does not name.
 ";
 
-/// How long netplan may take. Its Python start-up alone is a third of a second on a small guest.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// How long netplan may take. Its Python start-up alone is a third of a second on a small guest, and half a minute was seen
+/// on an emulated processor of a busy host.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Renders for netplan.
 #[derive(Debug)]
