@@ -1,93 +1,31 @@
-//! Measures the daemon from outside, as a process, and prints a table: `specs/figures.md` says how to read it.
-//!
-//! `cargo build --release -p cloud-channel && cargo run --release -p cloud-channel-tests --bin figures -- \
-//! target/release/cloud-channel`
+//! The daemon as a process, and a session with it.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
-
-/// Starts measured; the median of so many is steady.
-const STARTS: usize = 21;
-/// How long an idle daemon is watched.
-const IDLE: Duration = Duration::from_secs(60);
-/// Idle sessions opened; below the daemon's limit of 1,024.
-const SESSIONS: usize = 1_000;
 
 const HANDSHAKE: &str =
     r#"[{"channel":"/meta/handshake","version":"1.0","supportedConnectionTypes":["websocket"]}]"#;
 
-fn main() -> anyhow::Result<()> {
-    let binary = PathBuf::from(std::env::args().nth(1).context("expected the path of the daemon's binary")?);
-    let quick = std::env::args().nth(2).is_some_and(|argument| argument == "--quick");
-    let mut out = std::io::stdout();
-    let size =
-        std::fs::metadata(&binary).with_context(|| format!("cannot look at {}", binary.display()))?.len();
-    writeln!(out, "binary                           {:.2} MB", megabytes(size))?;
-
-    let mut starts = Vec::new();
-    for _ in 0..STARTS {
-        starts.push(time_start(&binary)?);
-    }
-    starts.sort_unstable();
-    let middle = starts[STARTS / 2].as_secs_f64() * 1e3;
-    let (best, worst) = (starts[0].as_secs_f64() * 1e3, starts[STARTS - 1].as_secs_f64() * 1e3);
-    writeln!(out, "exec to first handshake reply    {middle:.1} ms (best {best:.1}, worst {worst:.1})")?;
-
-    let guest = Guest::start(&binary)?;
-    guest.wait_ready()?;
-    let watched = if quick { IDLE / 10 } else { IDLE };
-    let before = guest.settled()?;
-    std::thread::sleep(watched);
-    let woken = guest.wakeups()? - before;
-    writeln!(out, "wake-ups in {} s idle            {woken}", watched.as_secs())?;
-
-    let memory = guest.memory()?;
-    writeln!(out, "idle RSS                         {:.2} MB", megabytes(memory["Rss"]))?;
-    writeln!(out, "  of it anonymous                {:.2} MB", megabytes(memory["Anonymous"]))?;
-    writeln!(out, "idle private dirty               {:.2} MB", megabytes(memory["Private_Dirty"]))?;
-
-    let before = guest.memory()?["Anonymous"];
-    let sessions =
-        (0..SESSIONS).map(|_| open_session(&guest.socket())).collect::<anyhow::Result<Vec<_>>>()?;
-    let after = guest.memory()?["Anonymous"];
-    let each = after.saturating_sub(before) / SESSIONS as u64;
-    writeln!(
-        out,
-        "heap per idle session            {each} bytes ({SESSIONS} WebSocket sessions, connect held)"
-    )?;
-    drop(sessions);
-    Ok(())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "sizes of a process are far below 2^52")]
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
-}
-
-/// From exec to the first handshake's reply, connecting as soon as the socket is there.
-fn time_start(binary: &Path) -> anyhow::Result<Duration> {
-    let begin = Instant::now();
-    let guest = Guest::start(binary)?;
-    open_stream(&guest.socket())?;
-    Ok(begin.elapsed())
-}
-
 /// A daemon in a folder of its own; killed when dropped.
-struct Guest {
-    root: tempfile::TempDir,
+pub(crate) struct Guest {
+    root: TempDir,
     process: Child,
 }
 
 impl Guest {
-    fn start(binary: &Path) -> anyhow::Result<Self> {
-        let root = tempfile::tempdir()?;
+    pub(crate) fn start(binary: &Path) -> anyhow::Result<Self> {
+        Self::start_in(binary, tempfile::tempdir()?)
+    }
+
+    /// On a machine that is there already.
+    pub(crate) fn start_in(binary: &Path, root: TempDir) -> anyhow::Result<Self> {
         let process = Command::new(binary)
             .args(["run", "--instance-id", "i-figures", "--root"])
             .arg(root.path())
@@ -99,12 +37,12 @@ impl Guest {
         Ok(Self { root, process })
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.root.path().join("run/cloud-channel/events.sock")
     }
 
     /// Ready is when a status says so; a session is enough to ask.
-    fn wait_ready(&self) -> anyhow::Result<()> {
+    pub(crate) fn wait_ready(&self) -> anyhow::Result<()> {
         let (mut socket, client) = open_stream(&self.socket())?;
         let question = format!(
             r#"[{{"channel":"/service/cloud-channel/status","clientId":"{client}","data":{{}},"id":1}}]"#
@@ -122,7 +60,7 @@ impl Guest {
     }
 
     /// The process's memory in bytes (proc_pid_smaps(5)).
-    fn memory(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+    pub(crate) fn memory(&self) -> anyhow::Result<BTreeMap<String, u64>> {
         let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process.id()))?;
         let rows = text.lines().filter_map(|line| {
             let (name, rest) = line.split_once(':')?;
@@ -133,7 +71,7 @@ impl Guest {
     }
 
     /// The wake-ups so far, once what the last peer's leaving caused is over.
-    fn settled(&self) -> anyhow::Result<u64> {
+    pub(crate) fn settled(&self) -> anyhow::Result<u64> {
         let mut last = self.wakeups()?;
         loop {
             std::thread::sleep(Duration::from_millis(200));
@@ -145,8 +83,24 @@ impl Guest {
         }
     }
 
+    /// The folder that plays its machine.
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// What it has taken of the processor so far, of all threads, also those that have ended: in hundredths of a
+    /// second, as the kernel shows it.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        // The name may hold anything, but it ends with the last parenthesis (proc_pid_stat(5)).
+        let (_, fields) = text.rsplit_once(") ").context("no process status as proc_pid_stat(5) has it")?;
+        let ticks = |index: usize| fields.split(' ').nth(index).and_then(|field| field.parse::<u64>().ok());
+        let (user, system) = ticks(11).zip(ticks(12)).context("no times as proc_pid_stat(5) has them")?;
+        Ok(Duration::from_millis((user + system) * 10))
+    }
+
     /// Context switches of all threads: each one back is a wake-up (proc_pid_status(5)).
-    fn wakeups(&self) -> anyhow::Result<u64> {
+    pub(crate) fn wakeups(&self) -> anyhow::Result<u64> {
         let mut sum = 0;
         for task in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
             let status = std::fs::read_to_string(task?.path().join("status"))?;
@@ -167,7 +121,7 @@ impl Drop for Guest {
 }
 
 /// A stream with a fresh session, and its clientId.
-fn open_stream(path: &Path) -> anyhow::Result<(WebSocket<UnixStream>, String)> {
+pub(crate) fn open_stream(path: &Path) -> anyhow::Result<(WebSocket<UnixStream>, String)> {
     let deadline = Instant::now() + Duration::from_secs(10);
     let stream = loop {
         match UnixStream::connect(path) {
@@ -193,19 +147,4 @@ fn leave(mut socket: WebSocket<UnixStream>, client: &str) -> anyhow::Result<()> 
     // The daemon has closed it too once there is nothing more to read.
     while socket.read().is_ok() {}
     Ok(())
-}
-
-/// An idle session as clients keep them: subscribed, and with a held connect.
-fn open_session(path: &Path) -> anyhow::Result<WebSocket<UnixStream>> {
-    let (mut socket, client) = open_stream(path)?;
-    let connect =
-        format!(r#"[{{"channel":"/meta/connect","clientId":"{client}","connectionType":"websocket"}}]"#);
-    socket.send(Message::text(connect.clone()))?;
-    socket.read()?;
-    let subscribe =
-        format!(r#"[{{"channel":"/meta/subscribe","clientId":"{client}","subscription":"/cloudinit/**"}}]"#);
-    socket.send(Message::text(subscribe))?;
-    socket.read()?;
-    socket.send(Message::text(connect))?;
-    Ok(socket)
 }
