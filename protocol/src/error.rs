@@ -68,6 +68,8 @@ impl ErrorCode {
 
 /// A refusal, as a reply's `error` carries it.
 ///
+/// Making one is the exception, and marked as such: the code for it then lies apart from what runs for every message.
+///
 /// The text is everything after the second colon. It may quote a peer's own value, and then hold colons; the
 /// codes' standard texts hold none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,11 +81,13 @@ pub struct BayeuxError {
 
 impl BayeuxError {
     /// A refusal with one argument (a field, a channel; may be empty) and a text.
+    #[cold]
     pub fn new(code: ErrorCode, arg: impl AsRef<str>, text: impl Into<String>) -> Self {
         Self { code, arg: fit_argument(arg.as_ref()), text: text.into() }
     }
 
     /// 400 for a required field that is not there.
+    #[cold]
     #[must_use]
     pub fn missing(field: &str) -> Self {
         Self::new(ErrorCode::Malformed, field, "Missing required field")
@@ -91,24 +95,28 @@ impl BayeuxError {
 
     /// 400 for a field of the wrong shape: says what kind of JSON value was given, since the value itself may be
     /// a secret.
+    #[cold]
     #[must_use]
     pub fn wrong(field: &str, expected: &str, given_json: &str) -> Self {
         Self::new(ErrorCode::Malformed, field, format!("{expected}, got {}", json_kind(given_json)))
     }
 
     /// 402.
+    #[cold]
     #[must_use]
     pub fn unknown_client() -> Self {
         Self::new(ErrorCode::UnknownClient, "", "Unknown client")
     }
 
     /// 403 for a channel or pattern.
+    #[cold]
     #[must_use]
     pub fn forbidden(channel: &str, text: &str) -> Self {
         Self::new(ErrorCode::Forbidden, channel, text)
     }
 
     /// 405.
+    #[cold]
     #[must_use]
     pub fn invalid_channel(error: &InvalidChannel) -> Self {
         let text = format!("Invalid channel, expected {}", error.expected());
@@ -116,6 +124,7 @@ impl BayeuxError {
     }
 
     /// 503: come back later.
+    #[cold]
     #[must_use]
     pub fn busy(text: &str) -> Self {
         Self::new(ErrorCode::Busy, "", text)
