@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::io::{OfferId, Output, Sender};
+use super::policy::Principal;
 use super::reply::{Origin, Reply};
 use super::session::SessionKey;
 use super::subscriptions::Granted;
@@ -22,6 +23,12 @@ pub(super) struct PendingOffer {
     subscribe: Option<Granted>,
 }
 
+/// Who publishes, where it can be found: most publishes concern nobody who wants to know it in full.
+enum Publisher {
+    Session(SessionKey),
+    Unconnected(Principal),
+}
+
 impl Server {
     pub(super) fn publish(
         &mut self,
@@ -31,10 +38,10 @@ impl Server {
         fields: &Fields<'_>,
         origin: &mut Origin,
     ) -> Result<(), BayeuxError> {
-        let sender = self.sender(connection, session)?;
+        let publisher = self.publisher(connection, session)?;
         self.connections.published(connection, &channel);
         let data = fields.data.ok_or_else(|| BayeuxError::missing("data"))?;
-        if !self.policy.may_publish(&sender.principal, &channel) {
+        if !self.policy.may_publish(self.principal(&publisher)?, &channel) {
             return Err(BayeuxError::forbidden(channel.as_str(), "Publishing here is not allowed"));
         }
         let ext = wire::given_raw(fields.ext);
@@ -49,7 +56,7 @@ impl Server {
             })
         };
         if let Some(to) = self.locals.iter().find(|local| accepts(local)).map(|local| local.id) {
-            let publication = publication(origin)?;
+            let (sender, publication) = (self.sender(connection, publisher)?, publication(origin)?);
             let offer = self.offer(connection, session, origin, None)?;
             self.outputs.push_back(Output::Offer { offer, to, sender, publication });
             return Ok(());
@@ -59,34 +66,57 @@ impl Server {
             || publication::encode(&channel, None, data.get(), ext.map(RawValue::get), timestamp.as_deref());
         self.deliver(&channel, None, encode);
         self.deliver_behind(&channel, encode);
-        for local in self.locals.iter().filter(|local| hears(local)) {
-            self.outputs.push_back(Output::Deliver {
-                to: local.id,
-                sender: sender.clone(),
-                publication: publication(origin)?,
-            });
+        if self.locals.iter().any(hears) {
+            let (sender, publication) = (self.sender(connection, publisher)?, publication(origin)?);
+            for local in self.locals.iter().filter(|local| hears(local)) {
+                let (sender, publication) = (sender.clone(), publication.clone());
+                self.outputs.push_back(Output::Deliver { to: local.id, sender, publication });
+            }
         }
         self.reply(connection, Reply::success(origin));
         Ok(())
     }
 
-    fn sender(
+    /// Who publishes, if it may do so at all.
+    fn publisher(
         &mut self,
         connection: ConnectionId,
         session: Option<SessionKey>,
-    ) -> Result<Sender, BayeuxError> {
+    ) -> Result<Publisher, BayeuxError> {
         if let Some(key) = session {
-            let session = self.sessions.get(key).ok_or_else(BayeuxError::unknown_client)?;
-            let (principal, address) = (session.principal.clone(), session.peer.address.clone());
-            return Ok(Sender { principal, client: Some(session.client), address });
+            return Ok(Publisher::Session(key));
         }
         let stream = self.connections.get(connection).ok_or_else(BayeuxError::unknown_client)?;
         let principal = self.policy.admit_unconnected(&stream.peer)?;
-        let address = stream.peer.address.clone();
         if stream.session.is_none() {
             self.await_session(connection);
         }
-        Ok(Sender { principal, client: None, address })
+        Ok(Publisher::Unconnected(principal))
+    }
+
+    fn principal<'a>(&'a self, publisher: &'a Publisher) -> Result<&'a Principal, BayeuxError> {
+        match publisher {
+            Publisher::Session(key) => {
+                let session = self.sessions.get(*key).ok_or_else(BayeuxError::unknown_client)?;
+                Ok(&session.principal)
+            }
+            Publisher::Unconnected(principal) => Ok(principal),
+        }
+    }
+
+    /// A publisher as local sessions are told of it.
+    fn sender(&self, connection: ConnectionId, publisher: Publisher) -> Result<Sender, BayeuxError> {
+        match publisher {
+            Publisher::Session(key) => {
+                let session = self.sessions.get(key).ok_or_else(BayeuxError::unknown_client)?;
+                let (principal, address) = (session.principal.clone(), session.peer.address.clone());
+                Ok(Sender { principal, client: Some(session.client), address })
+            }
+            Publisher::Unconnected(principal) => {
+                let stream = self.connections.get(connection).ok_or_else(BayeuxError::unknown_client)?;
+                Ok(Sender { principal, client: None, address: stream.peer.address.clone() })
+            }
+        }
     }
 
     /// Keeps a request until its verdict comes.
