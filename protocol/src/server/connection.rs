@@ -1,6 +1,7 @@
 //! One connection as the server sees it: whose it is, what waits to be written to it, and what it still owes.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::CloseReason;
@@ -16,7 +17,8 @@ use crate::limits::Limits;
 use crate::number_map::NumberMap;
 
 pub(super) struct Connection {
-    pub(super) peer: Peer,
+    /// Shared with its session.
+    pub(super) peer: Arc<Peer>,
     pub(super) carrier: Carrier,
     pub(super) session: Option<SessionKey>,
     /// Where it last published: most go on there, and what has been read once need not be read again.
@@ -48,7 +50,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(peer: Peer, carrier: Carrier) -> Self {
         Self {
-            peer,
+            peer: Arc::new(peer),
             carrier,
             session: None,
             last_channel: None,
@@ -96,7 +98,8 @@ impl Connection {
 /// All connections, and which of them may have something to write.
 #[derive(Default)]
 pub(super) struct Connections {
-    all: NumberMap<ConnectionId, Connection>,
+    /// Each in a box: a look-up then goes through few lines of the cache, and room for more costs little.
+    all: NumberMap<ConnectionId, Box<Connection>>,
     dirty: VecDeque<ConnectionId>,
     /// Streams without a session that are not closing, of each family.
     unbound: [BTreeSet<ConnectionId>; 3],
@@ -107,21 +110,21 @@ impl Connections {
         if connection.is_unbound_stream() {
             self.unbound[connection.peer.address.family() as usize].insert(id);
         }
-        self.all.insert(id, connection);
+        self.all.insert(id, Box::new(connection));
     }
 
-    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Box<Connection>> {
         let connection = self.all.remove(&id)?;
         self.unbound[connection.peer.address.family() as usize].remove(&id);
         Some(connection)
     }
 
     pub(super) fn get(&self, id: ConnectionId) -> Option<&Connection> {
-        self.all.get(&id)
+        self.all.get(&id).map(Box::as_ref)
     }
 
     pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.all.get_mut(&id)
+        self.all.get_mut(&id).map(Box::as_mut)
     }
 
     /// Ties a connection to a session or frees it.
@@ -147,7 +150,7 @@ impl Connections {
 
     /// Nothing more is read from it or written to it. Returns it if that is new.
     pub(super) fn begin_closing(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        let connection = self.all.get_mut(&id).filter(|connection| !connection.closing)?;
+        let connection = self.all.get_mut(&id).map(Box::as_mut).filter(|connection| !connection.closing)?;
         connection.closing = true;
         self.unbound[connection.peer.address.family() as usize].remove(&id);
         Some(connection)
@@ -159,7 +162,7 @@ impl Connections {
 
     /// Finds one and marks it: it is about to have something to write.
     pub(super) fn touch(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        let connection = self.all.get_mut(&id)?;
+        let connection = self.all.get_mut(&id).map(Box::as_mut)?;
         if !std::mem::replace(&mut connection.dirty, true) {
             self.dirty.push_back(id);
         }
@@ -183,7 +186,7 @@ impl Connections {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Connection> {
-        self.all.values()
+        self.all.values().map(Box::as_ref)
     }
 
     pub(super) fn ids(&self) -> Vec<ConnectionId> {

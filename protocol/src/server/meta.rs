@@ -94,7 +94,7 @@ impl Server {
         let is_probed = session.probe == Probe::Asked;
         if session.connected && alone && !carries_events && !is_probed && !hold.is_zero() {
             let until = self.now.uptime + hold;
-            session.held = Some(HeldConnect { origin: origin.take(), until, on: connection });
+            session.held = Some(Box::new(HeldConnect { origin: origin.take(), until, on: connection }));
             if let Some(connection) = self.connections.get_mut(connection) {
                 connection.owed += 1;
             }

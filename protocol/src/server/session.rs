@@ -10,6 +10,7 @@
 //! travel with the responses to its requests; either way another connection of the same party continues it by naming
 //! its clientId.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::extensions::ack::AckState;
@@ -38,7 +39,7 @@ pub(super) struct HeldConnect {
 pub(super) struct Session {
     pub(super) client: ClientId,
     pub(super) principal: Principal,
-    pub(super) peer: Peer,
+    pub(super) peer: Arc<Peer>,
     /// True once a connect has been answered.
     pub(super) connected: bool,
     /// Its WebSocket; none while it lives by requests, or has lost it.
@@ -47,7 +48,7 @@ pub(super) struct Session {
     /// Those of them that a replay is still filling; they hear nothing else.
     pub(super) catching_up: Vec<ChannelPattern>,
     pub(super) queue: SessionQueue,
-    pub(super) held: Option<HeldConnect>,
+    pub(super) held: Option<Box<HeldConnect>>,
     /// When it ends unless heard of; counts only while no connect is held.
     pub(super) expires: Duration,
     /// Where the last connect's reply went. Its time does not run before that is written.
@@ -67,7 +68,7 @@ impl Session {
     pub(super) fn new(
         client: ClientId,
         principal: Principal,
-        peer: Peer,
+        peer: Arc<Peer>,
         ack: bool,
         expires: Duration,
     ) -> Self {
@@ -109,7 +110,8 @@ impl Session {
 /// All sessions, by key and by clientId.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    by_key: NumberMap<SessionKey, Session>,
+    /// Each in a box, as connections are.
+    by_key: NumberMap<SessionKey, Box<Session>>,
     by_client: NumberMap<ClientId, SessionKey>,
     last: u64,
 }
@@ -119,22 +121,22 @@ impl Sessions {
         self.last += 1;
         let key = SessionKey(self.last);
         self.by_client.insert(session.client, key);
-        self.by_key.insert(key, session);
+        self.by_key.insert(key, Box::new(session));
         key
     }
 
-    pub(super) fn remove(&mut self, key: SessionKey) -> Option<Session> {
+    pub(super) fn remove(&mut self, key: SessionKey) -> Option<Box<Session>> {
         let session = self.by_key.remove(&key)?;
         self.by_client.remove(&session.client);
         Some(session)
     }
 
     pub(super) fn get_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
-        self.by_key.get_mut(&key)
+        self.by_key.get_mut(&key).map(Box::as_mut)
     }
 
     pub(super) fn get(&self, key: SessionKey) -> Option<&Session> {
-        self.by_key.get(&key)
+        self.by_key.get(&key).map(Box::as_ref)
     }
 
     pub(super) fn find(&self, client: ClientId) -> Option<SessionKey> {
@@ -142,7 +144,7 @@ impl Sessions {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
-        self.by_key.values()
+        self.by_key.values().map(Box::as_ref)
     }
 
     pub(super) fn keys(&self) -> Vec<SessionKey> {
