@@ -76,12 +76,12 @@ impl Connection {
 
     /// Adds a message to what waits. A stream's frames are no larger than what we would take ourselves (unless a single
     /// message is); an exchange has one frame.
-    pub(super) fn push(&mut self, limits: &Limits, write: impl FnOnce(&mut String)) {
+    pub(super) fn push(&mut self, limits: &Limits, message: &str) {
         let longest = match self.carrier {
             Carrier::Stream => limits.batch_bytes,
             Carrier::Exchange => usize::MAX,
         };
-        self.outgoing.push(longest, write);
+        self.outgoing.push(longest, message);
     }
 
     /// True for a stream that speaks for no session. (An exchange never waits for one.)

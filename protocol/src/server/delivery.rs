@@ -38,17 +38,10 @@ impl Server {
         let mut outlet = Outlet { connections, ripe, stats, limits: &config.limits };
         let mut encode = Some(encode);
         let mut event = None;
-        // Many sessions have few principals.
-        let mut known: Vec<(Principal, bool)> = Vec::new();
+        let mut known = Decisions::default();
         subscriptions.for_each(channel, |key| {
             let Some(session) = sessions.get_mut(key) else { return };
-            let decided = known.iter().find(|(principal, _)| *principal == session.principal);
-            let allowed = decided.map(|(_, allowed)| *allowed).unwrap_or_else(|| {
-                let allowed = policy.may_receive(&session.principal, channel);
-                known.push((session.principal.clone(), allowed));
-                allowed
-            });
-            if allowed {
+            if known.of(&session.principal, |principal| policy.may_receive(principal, channel)) {
                 event =
                     event.take().or_else(|| encode.take().map(|encode| QueuedEvent::new(encode(), receipt)));
                 if let Some(event) = &event {
@@ -149,7 +142,7 @@ impl Server {
                 let (batch, unseen) = ack.close(new);
                 reply.ext.push(("ack", batch.to_string()));
                 for event in unseen {
-                    stream.push(&self.config.limits, |frame| frame.push_str(event.json()));
+                    stream.push(&self.config.limits, event.json());
                 }
             }
         }
@@ -285,6 +278,30 @@ impl Server {
 
     pub(super) fn receipts(&mut self, arrived: &[QueuedEvent]) {
         self.outputs.extend(arrived.iter().filter_map(QueuedEvent::receipt).map(Output::Receipt));
+    }
+}
+
+/// Who may hear an event, as far as it has been asked: many sessions have few principals, and most events one receiver.
+#[derive(Default)]
+struct Decisions {
+    first: Option<(Principal, bool)>,
+    others: Vec<(Principal, bool)>,
+}
+
+impl Decisions {
+    /// What has been decided about one, or is now.
+    fn of(&mut self, principal: &Principal, decide: impl FnOnce(&Principal) -> bool) -> bool {
+        let mut known = self.first.iter().chain(&self.others);
+        if let Some((_, allowed)) = known.find(|(known, _)| known == principal) {
+            return *allowed;
+        }
+        let decided = (principal.clone(), decide(principal));
+        let allowed = decided.1;
+        match &mut self.first {
+            None => self.first = Some(decided),
+            Some(_) => self.others.push(decided),
+        }
+        allowed
     }
 }
 

@@ -73,6 +73,8 @@ pub struct Server {
     /// The last batch of events alone: whoever has the same ones waiting is given it too.
     shared: Batch,
     stats: Stats,
+    /// A message that is being written.
+    draft: String,
     /// The time of the last call.
     now: Now,
 }
@@ -104,6 +106,7 @@ impl Server {
             outputs: VecDeque::new(),
             shared: Batch::default(),
             stats: Stats::default(),
+            draft: String::new(),
             now: Now { uptime: Duration::ZERO, wall: Duration::ZERO },
         }
     }

@@ -16,6 +16,9 @@ use crate::wire::{self, Envelope, Json};
 /// The channel of a reply to something that named none: what came was no message, or had no channel.
 pub(super) const NO_CHANNEL: &str = "/meta/unsuccessful";
 
+/// Room for a reply that is being written that is kept for the next: all but the longest fit.
+const DRAFT: usize = 1024;
+
 /// A reply under construction. It repeats the request's channel, id and subscription, so that every client can
 /// tell whose answer it is.
 pub(super) struct Reply<'a> {
@@ -73,10 +76,9 @@ impl<'a> Reply<'a> {
     }
 
     /// Appends it as JSON text. By hand, since every publish has one and nearly all of them are three members.
-    fn write(mut self, frame: &mut String, now: Now, outgoing: Outgoing) {
+    fn write(mut self, draft: &mut String, now: Now, outgoing: Outgoing) {
         self.ext.extend(self.parts.drain(..).map(|part| part.finish(now)));
-        frame.reserve(self.channel.len() + 96);
-        let mut json = Members::new(frame);
+        let mut json = Members::new(draft);
         json.text("channel", self.channel);
         if let Some(id) = self.id {
             json.raw("id", id.json());
@@ -166,7 +168,10 @@ impl Server {
         let Some(stream) = self.connections.touch(connection).filter(|stream| !stream.closing) else {
             return;
         };
-        stream.push(limits, |frame| reply.write(frame, self.now, outgoing));
+        reply.write(&mut self.draft, self.now, outgoing);
+        stream.push(limits, &self.draft);
+        self.draft.clear();
+        self.draft.shrink_to(DRAFT);
         if is_full(stream, limits) {
             self.flush(connection);
             let limits = &self.config.limits;
