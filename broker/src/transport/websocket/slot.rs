@@ -43,12 +43,8 @@ pub(crate) struct Slot {
 /// What is in it, in one's own hands.
 pub(super) struct Line {
     stream: Stream,
-    /// The frame that is being written.
-    current: Option<Frame>,
-    /// What comes after it, in this order.
-    pong: Option<Vec<u8>>,
-    batch: Option<Bytes>,
-    close: Option<Box<Frame>>,
+    /// There only while there is something in it: nearly always the socket has taken all.
+    waiting: Option<Box<Waiting>>,
     /// True once the close frame is given: nothing comes after it.
     closing: bool,
     /// The connection's task.
@@ -57,7 +53,19 @@ pub(super) struct Line {
     given: u32,
     awaited: bool,
     /// The driver's turn in which it last wrote here, and how many frames.
-    turn: (u64, u8),
+    turn: u64,
+    frames: u8,
+}
+
+/// What waits to be written.
+#[derive(Default)]
+struct Waiting {
+    /// The frame that is being written.
+    current: Option<Frame>,
+    /// What comes after it, in this order.
+    pong: Option<Vec<u8>>,
+    batch: Option<Bytes>,
+    close: Option<Frame>,
 }
 
 impl Slot {
@@ -65,15 +73,13 @@ impl Slot {
         Self {
             line: Mutex::new(Line {
                 stream,
-                current: None,
-                pong: None,
-                batch: None,
-                close: None,
+                waiting: None,
                 closing: false,
                 task: None,
                 given: 0,
                 awaited: false,
-                turn: (0, 0),
+                turn: 0,
+                frames: 0,
             }),
         }
     }
@@ -94,8 +100,8 @@ impl Slot {
         if line.awaited {
             line.wake();
         }
-        if line.current.is_some() || line.pong.is_some() {
-            line.batch = Some(batch);
+        if let Some(waiting) = &mut line.waiting {
+            waiting.batch = Some(batch);
             return Sent::Later;
         }
         let mut frame = Frame::batch(batch);
@@ -108,7 +114,7 @@ impl Slot {
                 return Sent::Whole;
             }
         }
-        line.current = Some(frame);
+        line.waiting().current = Some(frame);
         line.wake();
         Sent::Later
     }
@@ -120,7 +126,7 @@ impl Slot {
 
     /// Answers a ping. The latest is enough.
     pub(super) fn pong(&self, payload: Vec<u8>) {
-        self.lock().pong = Some(payload);
+        self.lock().waiting().pong = Some(payload);
     }
 
     /// How many batches the driver has given so far.
@@ -135,11 +141,11 @@ impl Slot {
 
 impl Line {
     fn may_write(&mut self, turn: u64) -> bool {
-        if self.turn.0 != turn {
-            self.turn = (turn, 0);
+        if self.turn != turn {
+            (self.turn, self.frames) = (turn, 0);
         }
-        self.turn.1 += 1;
-        self.turn.1 <= FRAMES_A_TURN
+        self.frames += 1;
+        self.frames <= FRAMES_A_TURN
     }
 
     fn wake(&self) {
@@ -148,15 +154,15 @@ impl Line {
         }
     }
 
-    fn next_frame(&mut self) -> Option<Frame> {
-        let pong = self.pong.take().map(Frame::pong);
-        pong.or_else(|| self.batch.take().map(Frame::batch)).or_else(|| self.close.take().map(|frame| *frame))
+    /// For something to be put in.
+    fn waiting(&mut self) -> &mut Waiting {
+        self.waiting.get_or_insert_default()
     }
 
     pub(super) fn close(&mut self, code: Option<CloseCode>, reason: &str) {
         if !self.closing {
             self.closing = true;
-            self.close = Some(Box::new(Frame::close(code, reason)));
+            self.waiting().close = Some(Frame::close(code, reason));
             self.wake();
         }
     }
@@ -170,14 +176,16 @@ impl Line {
 
     /// How much of the present frame is written.
     pub(super) fn progress(&self) -> usize {
-        self.current.as_ref().map_or(0, Frame::written)
+        let frame = self.waiting.as_ref().and_then(|waiting| waiting.current.as_ref());
+        frame.map_or(0, Frame::written)
     }
 
     /// Writes what the socket takes at once, true if that is anything. The system says that a socket takes more only once
     /// it takes much more, which at a slow reader's may be long after it does.
     pub(super) fn push(&mut self) -> bool {
         let before = self.progress();
-        if let (Some(frame), Some(socket)) = (&mut self.current, self.stream.direct()) {
+        let frame = self.waiting.as_mut().and_then(|waiting| waiting.current.as_mut());
+        if let (Some(frame), Some(socket)) = (frame, self.stream.direct()) {
             // Whatever stands against it, it is too late for that.
             let _given_up = frame.send(socket);
         }
@@ -186,7 +194,7 @@ impl Line {
 
     /// True if something waits to be written.
     pub(super) const fn is_writing(&self) -> bool {
-        self.current.is_some() || self.pong.is_some() || self.batch.is_some() || self.close.is_some()
+        self.waiting.is_some()
     }
 
     /// Reads once, so many bytes at most, and hands on what came, where it lies: `None` at the end.
@@ -201,10 +209,7 @@ impl Line {
 
     /// Writes the next frame to its end; pending while there is none, and then this wakes when there is.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Purpose>> {
-        if self.current.is_none() {
-            self.current = self.next_frame();
-        }
-        let Some(frame) = &mut self.current else {
+        let Some(frame) = self.waiting.as_mut().and_then(|waiting| waiting.next()) else {
             if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
                 self.task = Some(cx.waker().clone());
             }
@@ -219,7 +224,24 @@ impl Line {
         // Where there is TLS, it may still hold some of it.
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         let purpose = frame.purpose;
-        self.current = None;
+        self.waiting.take_if(|waiting| waiting.is_done());
         Poll::Ready(Ok(purpose))
+    }
+}
+
+impl Waiting {
+    /// The frame to write on.
+    fn next(&mut self) -> Option<&mut Frame> {
+        if self.current.is_none() {
+            let pong = self.pong.take().map(Frame::pong);
+            self.current = pong.or_else(|| self.batch.take().map(Frame::batch)).or_else(|| self.close.take());
+        }
+        self.current.as_mut()
+    }
+
+    /// The present frame is written: true if it was the last.
+    fn is_done(&mut self) -> bool {
+        self.current = None;
+        self.pong.is_none() && self.batch.is_none() && self.close.is_none()
     }
 }
