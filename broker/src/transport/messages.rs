@@ -19,11 +19,10 @@ pub(crate) struct Messages {
 
 impl Messages {
     /// A buffer, and where each message in it ends.
-    pub(super) fn new(intake: Intake, mut ends: Vec<usize>) -> Self {
-        debug_assert_eq!(ends.last().copied().unwrap_or_default(), intake.len(), "no message is cut");
-        let count = ends.len();
-        ends.pop();
-        Self { intake, ends, count }
+    pub(super) fn new(intake: Intake, ends: Ends) -> Self {
+        debug_assert_eq!(ends.last(), intake.len(), "no message is cut");
+        let count = ends.earlier.len() + usize::from(ends.last.is_some());
+        Self { intake, ends: ends.earlier, count }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -38,6 +37,25 @@ impl Messages {
     fn range(&self, at: usize) -> Range<usize> {
         let begin = at.checked_sub(1).map_or(0, |before| self.ends[before]);
         begin..self.ends.get(at).copied().unwrap_or(self.intake.len())
+    }
+}
+
+/// Where messages end, as they are found. The first takes no memory of its own: most reads bring no second.
+#[derive(Default)]
+pub(super) struct Ends {
+    earlier: Vec<usize>,
+    last: Option<usize>,
+}
+
+impl Ends {
+    /// Another one ends here.
+    pub(super) fn push(&mut self, end: usize) {
+        self.earlier.extend(self.last.replace(end));
+    }
+
+    /// Where the last one ends, or the first begins.
+    pub(super) fn last(&self) -> usize {
+        self.last.unwrap_or_default()
     }
 }
 
@@ -63,7 +81,7 @@ mod tests {
     fn messages_come_out_as_they_went_in() {
         for parts in [&[][..], &["one"], &[""], &["one", "", "three"], &["", ""]] {
             let mut bytes = Vec::new();
-            let mut ends = Vec::new();
+            let mut ends = Ends::default();
             for part in parts {
                 bytes.extend_from_slice(part.as_bytes());
                 ends.push(bytes.len());

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control
 use super::violation::Violation;
 use crate::transport::budget::{Budget, FREE, NoRoom};
 use crate::transport::intake::Intake;
-use crate::transport::messages::Messages;
+use crate::transport::messages::{Ends, Messages};
 
 /// Longest payload of a control frame (RFC 6455, 5.5).
 pub(super) const MAX_CONTROL: usize = 125;
@@ -62,6 +62,13 @@ pub(super) struct FrameReader {
     limit: usize,
     /// What large ones take their room from.
     budget: Arc<Budget>,
+    /// There only while something has begun that is not whole, as seldom is.
+    midway: Option<Box<Midway>>,
+}
+
+/// What is there of something that is not whole.
+#[derive(Debug, Default)]
+struct Midway {
     /// The beginning of a header or of a control frame.
     rest: Vec<u8>,
     /// The message that has begun: its kind and what is there of it.
@@ -94,13 +101,13 @@ enum Frame {
 /// The messages of one call, as they grow.
 struct Growing {
     intake: Intake,
-    ends: Vec<usize>,
+    ends: Ends,
 }
 
 impl Growing {
     /// Where the message that is not whole yet begins.
     fn begin(&self) -> usize {
-        self.ends.last().copied().unwrap_or_default()
+        self.ends.last()
     }
 
     fn begun(&self) -> &[u8] {
@@ -110,7 +117,7 @@ impl Growing {
 
 impl FrameReader {
     pub(super) fn new(limit: usize, budget: Arc<Budget>) -> Self {
-        Self { limit, budget, rest: Vec::new(), begun: None, message: Intake::default(), payload: None }
+        Self { limit, budget, midway: None }
     }
 
     pub(super) fn budget(&self) -> &Budget {
@@ -123,7 +130,8 @@ impl FrameReader {
         if self.budget.has(2 * most) {
             return most;
         }
-        match FREE.saturating_sub(self.message.len()) {
+        let begun = self.midway.as_ref().map_or(0, |midway| midway.message.len());
+        match FREE.saturating_sub(begun) {
             0 => most.min(FREE),
             free => most.min(free),
         }
@@ -131,50 +139,64 @@ impl FrameReader {
 
     /// True if something has begun that is not whole.
     pub(super) const fn is_midway(&self) -> bool {
-        self.begun.is_some() || !self.rest.is_empty()
+        self.midway.is_some()
     }
 
     /// Takes what came.
     pub(super) fn feed(&mut self, mut input: &[u8]) -> Taken {
-        let mut growing = Growing { intake: std::mem::take(&mut self.message), ends: Vec::new() };
-        let mut ping = None;
-        let mut end = self.take_frames(&mut input, &mut growing, &mut ping).err();
-        if end.is_none() && self.begun.is_some() {
+        let mut midway = self.midway.take().map_or_else(Midway::default, |midway| *midway);
+        let mut growing = Growing { intake: std::mem::take(&mut midway.message), ends: Ends::default() };
+        let mut reading = Reading { limit: self.limit, budget: &self.budget, midway, ping: None };
+        let mut end = reading.take_frames(&mut input, &mut growing).err();
+        let Reading { mut midway, ping, .. } = reading;
+        if end.is_none() && midway.begun.is_some() {
             // What is whole leaves; no copy if nothing is.
             match growing.intake.split_off(growing.begin(), &self.budget) {
-                Ok(begun) => self.message = begun,
+                Ok(begun) => midway.message = begun,
                 Err(no_room) => end = Some(no_room.into()),
             }
         }
         if end.is_some() {
-            *self = Self::new(self.limit, self.budget.clone());
             growing.intake.truncate(growing.begin());
+        } else if !midway.is_over() {
+            self.midway = Some(Box::new(midway));
         }
         Taken { messages: Messages::new(growing.intake, growing.ends), ping, end }
     }
+}
 
+impl Midway {
+    const fn is_over(&self) -> bool {
+        self.begun.is_none() && self.rest.is_empty()
+    }
+}
+
+/// One call's work.
+struct Reading<'a> {
+    limit: usize,
+    budget: &'a Arc<Budget>,
+    midway: Midway,
+    ping: Option<Vec<u8>>,
+}
+
+impl Reading<'_> {
     /// Takes frame by frame, until there is no more of them.
-    fn take_frames(
-        &mut self,
-        input: &mut &[u8],
-        growing: &mut Growing,
-        ping: &mut Option<Vec<u8>>,
-    ) -> Result<(), End> {
+    fn take_frames(&mut self, input: &mut &[u8], growing: &mut Growing) -> Result<(), End> {
         loop {
-            if let Some(payload) = &mut self.payload {
-                if !payload.take(input, &mut growing.intake, &self.budget)? {
+            if let Some(payload) = &mut self.midway.payload {
+                if !payload.take(input, &mut growing.intake, self.budget)? {
                     return Ok(());
                 }
                 let is_final = payload.is_final;
-                self.payload = None;
+                self.midway.payload = None;
                 if is_final {
                     self.finish(growing)?;
                 }
                 continue;
             }
             match self.next_frame(input, growing.begun().len())? {
-                Some(Frame::Data(payload)) => self.payload = Some(payload),
-                Some(Frame::Ping(payload)) => *ping = Some(payload),
+                Some(Frame::Data(payload)) => self.midway.payload = Some(payload),
+                Some(Frame::Ping(payload)) => self.ping = Some(payload),
                 Some(Frame::Pong) => {}
                 Some(Frame::Close(code)) => return Err(End::Closed(code)),
                 None => return Ok(()),
@@ -184,7 +206,7 @@ impl FrameReader {
 
     /// Ends the message that has begun.
     fn finish(&mut self, growing: &mut Growing) -> Result<(), Violation> {
-        let is_text = self.begun.take() == Some(Kind::Text);
+        let is_text = self.midway.begun.take() == Some(Kind::Text);
         if is_text && std::str::from_utf8(growing.begun()).is_err() {
             return Err(Violation::NotUtf8 { limit: self.limit });
         }
@@ -198,31 +220,31 @@ impl FrameReader {
         if input.is_empty() {
             return Ok(None);
         }
-        if self.rest.is_empty() {
+        if self.midway.rest.is_empty() {
             return Ok(match self.look(input, begun)? {
                 Some((frame, size)) => {
                     *input = &input[size..];
                     Some(frame)
                 }
                 None => {
-                    self.rest.extend_from_slice(std::mem::take(input));
+                    self.midway.rest.extend_from_slice(std::mem::take(input));
                     None
                 }
             });
         }
         let mut joined = [0; MAX_WHOLE];
-        let kept = self.rest.len();
+        let kept = self.midway.rest.len();
         let added = input.len().min(MAX_WHOLE - kept);
-        joined[..kept].copy_from_slice(&self.rest);
+        joined[..kept].copy_from_slice(&self.midway.rest);
         joined[kept..kept + added].copy_from_slice(&input[..added]);
         Ok(match self.look(&joined[..kept + added], begun)? {
             Some((frame, size)) => {
                 *input = &input[size - kept..];
-                self.rest = Vec::new();
+                self.midway.rest = Vec::new();
                 Some(frame)
             }
             None => {
-                self.rest.extend_from_slice(std::mem::take(input));
+                self.midway.rest.extend_from_slice(std::mem::take(input));
                 None
             }
         })
@@ -246,7 +268,7 @@ impl FrameReader {
                     Ok(remaining) if length <= room => remaining,
                     _ => return Err(Violation::TooLarge { limit: self.limit }),
                 };
-                self.begun = Some(kind);
+                self.midway.begun = Some(kind);
                 Ok(Some((Frame::Data(Payload { remaining, mask, is_final: header.is_final }), size)))
             }
             OpCode::Control(control) => {
@@ -264,7 +286,7 @@ impl FrameReader {
 
     /// The kind of the message that a data frame belongs to.
     const fn next_kind(&self, data: Data) -> Result<Kind, Violation> {
-        match (data, self.begun) {
+        match (data, self.midway.begun) {
             (Data::Text, None) => Ok(Kind::Text),
             (Data::Binary, None) => Ok(Kind::Binary),
             (Data::Continue, Some(kind)) => Ok(kind),
