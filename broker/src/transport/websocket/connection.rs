@@ -1,7 +1,8 @@
 //! The task of one WebSocket: what comes in goes to the driver, and what the driver could not write at once goes out.
 //!
 //! There are many, and nearly all of them wait: so what a task carries lies in one box, and what it needs seldom in
-//! others, as its own size is that of its largest moment.
+//! others, as its own size is that of its largest moment. What happens for nearly every message is done in one poll
+//! function; whatever else does has a future of its own.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use super::frame::Purpose;
 use super::reader::{End, FrameReader, Taken};
 use super::slot::{Line, Slot};
-use crate::happening::{DriverEnded, DriverHandle, Happening};
+use crate::happening::{DriverEnded, DriverHandle, Happening, Telling};
 use crate::transport::http::Web;
 use crate::transport::registry::ConnectionRegistry;
 use crate::transport::scratch::{READ_SIZE, linger};
@@ -46,6 +47,8 @@ enum Step {
     /// What was read, and whether there may be more at once.
     Taken(Taken, bool),
     Written(Purpose),
+    /// The driver is full: nothing more is read until it has been told.
+    Telling(Telling),
     Over(Over),
 }
 
@@ -84,11 +87,9 @@ impl Connection {
 
     /// Runs until either side ends it.
     pub(super) async fn run(mut self: Box<Self>, peer: Box<Peer>, early: Bytes) {
-        tracing::debug!(connection = %self.id, %peer, "opened");
-        let opened = Happening::Opened { connection: self.id, peer, carrier: Carrier::Stream };
-        let over = match self.driver.tell(opened).await {
-            Ok(()) => self.converse(early).await,
-            Err(ended) => ended.into(),
+        let over = match Box::pin(self.begin(peer, early)).await {
+            Some(over) => over,
+            None => self.converse().await,
         };
         tracing::debug!(connection = %self.id, ?over, "closed");
         // Before the driver hears of it, which looks whether anybody is left.
@@ -100,44 +101,83 @@ impl Connection {
         }
     }
 
-    async fn converse(&mut self, early: Bytes) -> Over {
-        let mut step = Step::Taken(self.reader.feed(&early), false);
+    /// Tells the driver who is there, and takes what came with the request. Something if it is over by that.
+    async fn begin(&mut self, peer: Box<Peer>, early: Bytes) -> Option<Over> {
+        tracing::debug!(connection = %self.id, %peer, "opened");
+        let opened = Happening::Opened { connection: self.id, peer, carrier: Carrier::Stream };
+        if let Err(ended) = self.driver.tell(opened).await {
+            return Some(ended.into());
+        }
+        let step = Step::Taken(self.reader.feed(&early), false);
         drop(early);
+        self.follow(step).await
+    }
+
+    async fn converse(&mut self) -> Over {
         loop {
-            match step {
-                Step::Taken(Taken { messages, ping, end }, more) => {
-                    let (asked, given) = (!messages.is_empty(), self.slot.given());
-                    // Waits while the driver is full, and nothing more is read meanwhile.
-                    if !messages.is_empty()
-                        && let Err(ended) =
-                            self.driver.tell(Happening::Received { connection: self.id, messages }).await
-                    {
-                        return ended.into();
-                    }
-                    if let Some(ping) = ping {
-                        self.slot.pong(ping);
-                    }
-                    if let Some(end) = end {
-                        if asked && let Some(over) = Box::pin(self.hear_out(given)).await {
-                            return over;
-                        }
-                        return self.finish(end).await;
-                    }
-                    if more {
-                        // The others get their turn, and the driver its.
-                        tokio::task::yield_now().await;
-                    }
-                }
-                Step::Written(Purpose::Batch) => {
-                    if let Err(ended) = self.driver.tell(Happening::Writable { connection: self.id }).await {
-                        return ended.into();
-                    }
-                }
-                Step::Written(Purpose::Pong) => {}
-                Step::Written(Purpose::Close) => return Over::Closed,
-                Step::Over(over) => return over,
+            let step = std::future::poll_fn(|cx| self.poll_unusual(cx)).await;
+            if let Some(over) = Box::pin(self.follow(step)).await {
+                return over;
             }
-            step = std::future::poll_fn(|cx| self.poll_step(cx)).await;
+        }
+    }
+
+    /// Does what nearly every message takes, until something else is to be done.
+    fn poll_unusual(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        loop {
+            let connection = self.id;
+            let happening = match ready!(self.poll_step(cx)) {
+                Step::Taken(Taken { messages, ping: None, end: None }, false) => {
+                    if messages.is_empty() {
+                        continue;
+                    }
+                    Happening::Received { connection, messages }
+                }
+                Step::Written(Purpose::Batch) => Happening::Writable { connection },
+                step => return Poll::Ready(step),
+            };
+            match self.driver.tell(happening) {
+                Telling::Told(Ok(())) => {}
+                telling => return Poll::Ready(Step::Telling(telling)),
+            }
+        }
+    }
+
+    /// Does what a step asks for. Something if it is over by that.
+    async fn follow(&mut self, step: Step) -> Option<Over> {
+        match step {
+            Step::Taken(Taken { messages, ping, end }, more) => {
+                let (asked, given) = (!messages.is_empty(), self.slot.given());
+                // Waits while the driver is full, and nothing more is read meanwhile.
+                if asked
+                    && let Err(ended) =
+                        self.driver.tell(Happening::Received { connection: self.id, messages }).await
+                {
+                    return Some(ended.into());
+                }
+                if let Some(ping) = ping {
+                    self.slot.pong(ping);
+                }
+                if let Some(end) = end {
+                    if asked && let Some(over) = self.hear_out(given).await {
+                        return Some(over);
+                    }
+                    return Some(self.finish(end).await);
+                }
+                if more {
+                    // The others get their turn, and the driver its.
+                    tokio::task::yield_now().await;
+                }
+                None
+            }
+            Step::Written(Purpose::Batch) => {
+                let told = self.driver.tell(Happening::Writable { connection: self.id }).await;
+                told.err().map(Over::from)
+            }
+            Step::Written(Purpose::Pong) => None,
+            Step::Written(Purpose::Close) => Some(Over::Closed),
+            Step::Telling(telling) => telling.await.err().map(Over::from),
+            Step::Over(over) => Some(over),
         }
     }
 
@@ -163,7 +203,7 @@ impl Connection {
                         }
                     }
                     Step::Written(Purpose::Close) => return Some(Over::Closed),
-                    Step::Written(Purpose::Pong) | Step::Taken(..) => {}
+                    Step::Written(Purpose::Pong) | Step::Taken(..) | Step::Telling(_) => {}
                     Step::Over(over) => return Some(over),
                 }
             }
@@ -189,7 +229,7 @@ impl Connection {
             let Self { id, slot, write_by, .. } = &mut *self;
             match std::future::poll_fn(|cx| poll_write(&mut slot.lock(), write_by, *id, cx)).await {
                 Step::Written(Purpose::Close) => return Over::Closed,
-                Step::Written(_) | Step::Taken(..) => {}
+                Step::Written(_) | Step::Taken(..) | Step::Telling(_) => {}
                 Step::Over(over) => return over,
             }
         }
