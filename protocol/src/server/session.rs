@@ -10,6 +10,7 @@
 //! travel with the responses to its requests; either way another connection of the same party continues it by naming
 //! its clientId.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use crate::number_map::NumberMap;
 
 /// A session's number within the server; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct SessionKey(pub(super) u64);
+pub(super) struct SessionKey(pub(super) NonZeroU64);
 
 /// A connect that waits for an event, its deadline, or another connect.
 #[derive(Debug)]
@@ -35,33 +36,35 @@ pub(super) struct HeldConnect {
     pub(super) on: ConnectionId,
 }
 
+/// In the order of how often it is needed: a message touches the first two lines of the cache, a delivery the third.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Session {
     pub(super) client: ClientId,
     pub(super) principal: Principal,
-    pub(super) peer: Arc<Peer>,
-    /// True once a connect has been answered.
-    pub(super) connected: bool,
-    /// Its WebSocket; none while it lives by requests, or has lost it.
-    pub(super) stream: Option<ConnectionId>,
-    pub(super) subscriptions: Vec<ChannelPattern>,
-    /// Those of them that a replay is still filling; they hear nothing else.
-    pub(super) catching_up: Vec<ChannelPattern>,
-    pub(super) queue: SessionQueue,
-    pub(super) held: Option<Box<HeldConnect>>,
     /// When it ends unless heard of; counts only while no connect is held.
     pub(super) expires: Duration,
-    /// Where the last connect's reply went. Its time does not run before that is written.
-    pub(super) answering: Option<ConnectionId>,
-    /// The ack extension's state, if the client asked for it.
-    pub(super) ack: Option<Box<AckState>>,
-    /// The earliest deadline for it in `Timers`.
-    pub(super) armed: Option<Duration>,
+    pub(super) queue: SessionQueue,
     /// Its events are on their way out: its stream is marked or being written, or its held connect is on the list of
     /// those with something to carry.
     pub(super) stirred: bool,
+    /// True once a connect has been answered.
+    pub(super) connected: bool,
     /// Whether it is asked to show that it is there.
     pub(super) probe: Probe,
+    /// The ack extension's state, if the client asked for it.
+    pub(super) ack: Option<Box<AckState>>,
+    /// Its WebSocket; none while it lives by requests, or has lost it.
+    pub(super) stream: Option<ConnectionId>,
+    /// The earliest deadline for it in `Timers`.
+    pub(super) armed: Option<Duration>,
+    /// Where the last connect's reply went. Its time does not run before that is written.
+    pub(super) answering: Option<ConnectionId>,
+    pub(super) held: Option<Box<HeldConnect>>,
+    pub(super) subscriptions: Vec<ChannelPattern>,
+    /// Those of them that a replay is still filling; they hear nothing else.
+    pub(super) catching_up: Vec<ChannelPattern>,
+    pub(super) peer: Arc<Peer>,
 }
 
 impl Session {
@@ -113,13 +116,14 @@ pub(super) struct Sessions {
     /// Each in a box, as connections are.
     by_key: NumberMap<SessionKey, Box<Session>>,
     by_client: NumberMap<ClientId, SessionKey>,
-    last: u64,
+    /// How many there have been.
+    begun: u64,
 }
 
 impl Sessions {
     pub(super) fn insert(&mut self, session: Session) -> SessionKey {
-        self.last += 1;
-        let key = SessionKey(self.last);
+        let key = SessionKey(NonZeroU64::MIN.saturating_add(self.begun));
+        self.begun += 1;
         self.by_client.insert(session.client, key);
         self.by_key.insert(key, Box::new(session));
         key

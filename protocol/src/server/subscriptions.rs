@@ -111,9 +111,15 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use proptest::prelude::*;
 
     use super::*;
+
+    fn key_of(number: u64) -> SessionKey {
+        SessionKey(NonZeroU64::MIN.saturating_add(number))
+    }
 
     fn pattern() -> impl Strategy<Value = ChannelPattern> {
         "(/[ab]){0,3}/(a|b|\\*|\\*\\*)".prop_map(|text| ChannelPattern::parse(&text).unwrap())
@@ -131,14 +137,14 @@ mod tests {
             let mut index = SubscriptionIndex::default();
             let mut model: BTreeSet<(ChannelPattern, SessionKey)> = BTreeSet::new();
             for (pattern, key) in &inserted {
-                index.insert(pattern, SessionKey(*key));
-                model.insert((pattern.clone(), SessionKey(*key)));
+                index.insert(pattern, key_of(*key));
+                model.insert((pattern.clone(), key_of(*key)));
             }
             for chosen in removed {
                 if inserted.is_empty() { break; }
                 let (pattern, key) = chosen.get(&inserted);
-                index.remove(pattern, SessionKey(*key));
-                model.remove(&(pattern.clone(), SessionKey(*key)));
+                index.remove(pattern, key_of(*key));
+                model.remove(&(pattern.clone(), key_of(*key)));
             }
             let expected: BTreeSet<SessionKey> =
                 model.iter().filter(|(p, _)| p.matches(&channel)).map(|(_, key)| *key).collect();
