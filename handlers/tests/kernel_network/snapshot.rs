@@ -1,44 +1,20 @@
-//! The snapshot of a real kernel, beside what `ip` reads of it: in a network namespace that the test makes for itself, by
-//! running itself once more within.
-
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
+//! The snapshot of a kernel, beside what `ip` reads of it.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use cloud_channel_handlers::system::{
     HostSystem, KernelAddress, KernelLink, KernelNetwork, KernelRoute, KernelRouteKind, KernelRule,
     KernelScope,
 };
-use cloud_channel_handlers::{Held, Invocation, Secret, System as _, config_module};
+use cloud_channel_handlers::{Held, System as _, config_module};
 use cloud_channel_protocol::Module;
 use serde_json::Value;
 
-/// Set for the run within the namespace.
-const WITHIN: &str = "CLOUD_CHANNEL_TEST_WITHIN_NAMESPACE";
+use super::{run, within_namespace, words};
 
 /// `ip` may be asked while the kernel still gives links their local addresses; that takes a second or two.
 const MOST_TRIES: usize = 2_000;
-
-fn run(program: &str, args: &[&str], stdin: Option<&str>) -> Result<String, String> {
-    let system = HostSystem::real();
-    let folders = ["/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"];
-    let mut paths = folders.iter().map(|folder| format!("{folder}{program}"));
-    let path =
-        paths.find(|path| system.has_program(path)).ok_or_else(|| format!("there is no `{program}`"))?;
-    let invocation = Invocation {
-        program: path.into(),
-        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-        stdin: stdin.map(Secret::new),
-        deadline: Duration::from_secs(120),
-    };
-    system.run(&invocation).map_err(|error| error.to_string())
-}
-
-fn words(line: &str) -> Result<String, String> {
-    run("ip", &line.split(' ').collect::<Vec<_>>(), None)
-}
 
 fn ip(args: &[&str]) -> Vec<Value> {
     let args = [&["-json", "-details", "-N"], args].concat();
@@ -50,32 +26,9 @@ fn network() -> KernelNetwork {
     HostSystem::real().network().unwrap().unwrap()
 }
 
-/// Runs `test` of this program in a network namespace of its own. Says so where that cannot be.
-#[expect(clippy::print_stderr, reason = "a skipped check must not look like a passed one")]
-fn within_namespace(test: &str, work: fn()) {
-    if std::env::var_os(WITHIN).is_some() {
-        return work();
-    }
-    // Without privileges, a user namespace gives those that are needed within.
-    let ways: [&[&str]; 2] = [&["--net"], &["--map-root-user", "--net"]];
-    let make_link = |way: &&&[&str]| {
-        let make = [**way, &["ip", "link", "add", "type", "veth"]].concat();
-        run("unshare", &make, None).is_ok()
-    };
-    let Some(way) = ways.iter().find(make_link) else {
-        eprintln!("skipped: no network namespace with links can be made here");
-        return;
-    };
-    let program = std::env::current_exe().unwrap();
-    let within = format!("{WITHIN}=yes");
-    let again = ["env", &within, program.to_str().unwrap(), "--exact", test, "--nocapture"];
-    let output = run("unshare", &[way, again.as_slice()].concat(), None).unwrap();
-    assert!(output.contains("1 passed"), "{output}");
-}
-
 #[test]
 fn a_snapshot_is_what_ip_shows() {
-    within_namespace("a_snapshot_is_what_ip_shows", || {
+    within_namespace("snapshot::a_snapshot_is_what_ip_shows", || {
         run("ip", &["-batch", "-"], Some(SETUP)).unwrap();
         words("-6 rule add from 2001:db8::/64 table 77 priority 300").unwrap();
         // Not every kernel has these.
@@ -89,7 +42,7 @@ fn a_snapshot_is_what_ip_shows() {
 /// More than one datagram of each part.
 #[test]
 fn a_hundred_pairs_are_seen() {
-    within_namespace("a_hundred_pairs_are_seen", || {
+    within_namespace("snapshot::a_hundred_pairs_are_seen", || {
         let pair = |n: u32| {
             format!(
                 "link add a{n} type veth peer name b{n}\nlink set a{n} up\nlink set b{n} up\n\
