@@ -40,7 +40,8 @@ impl ExpectedLink {
         if link.lacks_carrier() {
             return Ok(());
         }
-        self.judge_settings(link, network)?;
+        self.judge_settings(link, network)
+            .map_err(|text| Miss { text, certainty: Certainty::WithCarrier(place) })?;
         let addresses = self.judge_addresses(place, link, network);
         match &addresses {
             Err(miss) if miss.certainty != Certainty::Open => addresses,
@@ -96,21 +97,21 @@ impl ExpectedLink {
     }
 
     /// What it is told: its hardware address, MTU and master.
-    fn judge_settings(&self, link: &KernelLink, network: &KernelNetwork) -> Result<(), Miss> {
+    fn judge_settings(&self, link: &KernelLink, network: &KernelNetwork) -> Result<(), String> {
         let name = &self.name;
         let has = link.address.map(MacAddress::from_octets);
         if let Some(address) = self.address.filter(|address| has != Some(*address)) {
             let found = has.map_or_else(|| "none".to_owned(), |has| has.to_string());
-            return miss(format!("link `{name}` has the hardware address {found}, expected {address}"));
+            return Err(format!("link `{name}` has the hardware address {found}, expected {address}"));
         }
         if let Some(mtu) = self.mtu.filter(|mtu| link.mtu != *mtu) {
-            return miss(wrong_mtu(name, Some(link.mtu), mtu));
+            return Err(wrong_mtu(name, Some(link.mtu), mtu));
         }
         let Some(expected) = &self.master else { return Ok(()) };
         let master = link.master.and_then(|index| network.link(index)).map(|master| &master.name);
         if master != Some(expected) {
             let found = master.map_or_else(|| "nothing".to_owned(), |master| format!("`{master}`"));
-            return miss(format!("link `{name}` is a member of {found}, expected of `{expected}`"));
+            return Err(format!("link `{name}` is a member of {found}, expected of `{expected}`"));
         }
         Ok(())
     }

@@ -40,7 +40,8 @@ impl ExpectedLink {
         };
         let mut expected = Self {
             name: name.to_owned(),
-            identity: device.identity(),
+            // The address that it is given is not the one that it is found by.
+            identity: device.identity().filter(|_| device.settings.macaddress.is_none()),
             kind: kind(device),
             ..Self::default()
         };
@@ -62,10 +63,6 @@ impl ExpectedLink {
                 expected.addresses = settings.addresses.iter().map(|address| address.address).collect();
                 expected.routes = route::of(device, scene.new);
             }
-        }
-        // The address that it is given is not the one that it is found by.
-        if settings.macaddress.is_some() {
-            expected.identity = None;
         }
         expected
     }

@@ -49,21 +49,23 @@ fn ten_seconds_are_for_all_links_together() {
 
 #[test]
 fn a_carrier_that_comes_late_gives_no_verdict() {
-    let plugged_in_at = |first: u32| {
-        watch(&missing_address(), &["eth0"], move |look| {
+    let plugged_in_at = |first: u32, config: &Value| {
+        watch(config, &["eth0"], move |look| {
             Ok(with(|network| {
                 (network.links[0].up, network.links[0].lower_up) = (look >= first, look >= first);
             }))
         })
     };
-    let (said, looks) = plugged_in_at(10);
+    let (said, looks) = plugged_in_at(10, &missing_address());
     assert_eq!(
         (said.unwrap_err().as_str(), looks),
         ("link `eth0` does not have the address 192.0.2.6/24", LOOKS)
     );
     // Five seconds before the end is in time, a look later is not.
-    assert!(plugged_in_at(26).0.is_err());
-    assert_eq!(plugged_in_at(27), (Ok(()), LOOKS));
+    for config in [missing_address(), card(&json!({"mtu": 1400}))] {
+        assert!(plugged_in_at(26, &config).0.is_err(), "{config}");
+        assert_eq!(plugged_in_at(27, &config), (Ok(()), LOOKS), "{config}");
+    }
 }
 
 #[test]

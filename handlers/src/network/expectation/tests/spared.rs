@@ -37,6 +37,10 @@ fn what_somebody_does_by_hand_is_not_waited_for() {
             "addresses": ["198.51.100.5/24"], "gateway4": "198.51.100.1"}));
         right(&config, "eth0", &one_card());
         right(&config, "eth0", &with(|network| network.links[0].up = false));
+        // By hand it may have been given its other address, which it is not found by.
+        let given = json!({"version": 2, "ethernets": {"eth0": {"activation-mode": mode, "set-name": "eth0",
+            "match": {"macaddress": "02:00:00:00:00:02"}, "macaddress": "02:00:00:00:00:09"}}});
+        right(&given, "eth0", &with(|network| network.links[0].address = Some([2, 0, 0, 0, 0, 9])));
         // What is on it may not even be there, and if it is, it is what it is.
         let config = json!({"version": 2, "ethernets": {"eth0": {"activation-mode": mode}},
             "vlans": {"v7": {"id": 7, "link": "eth0", "addresses": ["198.51.100.5/24"]}}});
