@@ -35,7 +35,6 @@ impl Change {
     pub(super) fn new(base: &Base, wanted: &Wanted, links: &Links) -> Result<Self, Refusal> {
         let path = wanted.path();
         let desired = Desired::read(wanted.document.clone(), path)?;
-        contradiction::check(&desired.config, &wanted.devices, path)?;
         let deferral = Deferral::of(desired.clone(), &base.applied, links);
         // What is replaced need not be right any more; nothing is done for devices that cannot be told.
         let old = NetworkConfig::whole(&base.applied, path).unwrap_or_default();
@@ -45,9 +44,11 @@ impl Change {
         for id in changed_devices(&base.applied, &now.document) {
             affected.insert(DeviceId::from_key(&id, &place)?);
         }
+        let pushed = wanted.devices.clone().unwrap_or_else(|| affected.clone());
+        contradiction::check(&desired.config, &pushed, path)?;
         affected.extend(relatives(&affected, &old, &now.config));
         let is_same = take_over::set_aside(&base.applied) == take_over::set_aside(&now.document);
-        Ok(Self { old, desired, deferral, pushed: wanted.devices.clone(), affected, is_same })
+        Ok(Self { old, desired, deferral, pushed, affected, is_same })
     }
 
     /// True if nothing is done for any device: no other is spoken of than those that wait. Whoever speaks of a device that

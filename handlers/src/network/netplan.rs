@@ -87,6 +87,7 @@ impl Renderer for Netplan {
                 continue;
             }
             for id in devices {
+                check_overrides(id, desired)?;
                 check_file(id, network, desired, &path)?;
                 rivals.extend(rival(id, network, desired, &path));
             }
@@ -170,6 +171,22 @@ fn parsed(path: &str, system: &dyn System) -> Result<Option<Value>, Refusal> {
             .given(error.to_string())
             .hint("mend the file: what it says of the device cannot be told, and nothing was overwritten")
     })
+}
+
+/// netplan's generator for networkd has one set of overrides for both families, and fails if they differ.
+fn check_overrides(id: &DeviceId, desired: &Desired) -> Result<(), Refusal> {
+    let Some(device) = desired.config.device(id) else { return Ok(()) };
+    let settings = &device.settings;
+    let both = settings.dhcp4 && settings.dhcp6;
+    if !both || settings.dhcp4_overrides.in_full() == settings.dhcp6_overrides.in_full() {
+        return Ok(());
+    }
+    let place = format!("network.{}.{id}.dhcp6-overrides", device.section().key());
+    Err(Refusal::at(
+        place,
+        "the same as `dhcp4-overrides` where both are on, as netplan needs it for networkd",
+    )
+    .hint("say the same in both, or switch `dhcp4` or `dhcp6` off"))
 }
 
 fn check_file(

@@ -62,6 +62,21 @@ pub(super) struct DhcpOverrides {
     pub(super) route_metric: Option<u32>,
 }
 
+impl DhcpOverrides {
+    /// The same, with what is so if nothing is said.
+    pub(super) fn in_full(&self) -> Self {
+        Self {
+            use_dns: self.use_dns.or(Some(true)),
+            use_ntp: self.use_ntp.or(Some(true)),
+            use_mtu: self.use_mtu.or(Some(true)),
+            use_routes: self.use_routes.or(Some(true)),
+            use_hostname: self.use_hostname.or(Some(true)),
+            send_hostname: self.send_hostname.or(Some(true)),
+            ..self.clone()
+        }
+    }
+}
+
 /// An address that the device has, whoever else gives it some.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StaticAddress {

@@ -36,8 +36,8 @@ pub(super) enum Wish {
 pub(super) struct Wanted {
     /// In canonical order.
     pub(super) document: Value,
-    /// The devices that the task speaks of.
-    pub(super) devices: BTreeSet<DeviceId>,
+    /// The devices that the task speaks of; `None`: of those that can be done.
+    pub(super) devices: Option<BTreeSet<DeviceId>>,
     settled: Option<Settled>,
 }
 
@@ -62,22 +62,21 @@ impl Wish {
                 let settled = push.onto(base)?;
                 let document = merged(base, &settled)?;
                 let devices = pushed_ids(&settled, base)?;
-                Ok(Wanted { document, devices, settled: Some(settled) })
+                Ok(Wanted { document, devices: Some(devices), settled: Some(settled) })
             }
-            Self::Resume => Wanted::whole(base.clone(), base),
-            Self::Revert(previous) => Wanted::whole(previous.clone(), base),
+            Self::Resume => Ok(Wanted { document: base.clone(), devices: None, settled: None }),
+            Self::Revert(previous) => {
+                let place = Place::top("network", Reading::Whole);
+                let changed = changed_devices(base, previous);
+                let devices = changed.iter().map(|id| DeviceId::from_key(id, &place));
+                let devices = Some(devices.collect::<Result<_, _>>()?);
+                Ok(Wanted { document: previous.clone(), devices, settled: None })
+            }
         }
     }
 }
 
 impl Wanted {
-    fn whole(document: Value, base: &Value) -> Result<Self, Refusal> {
-        let place = Place::top("network", Reading::Whole);
-        let changed = changed_devices(base, &document);
-        let devices = changed.iter().map(|id| DeviceId::from_key(id, &place)).collect::<Result<_, _>>()?;
-        Ok(Self { document, devices, settled: None })
-    }
-
     /// What faults call the top of the document.
     pub(super) fn path(&self) -> &'static str {
         self.settled.as_ref().map_or("network", |settled| settled.path)

@@ -110,8 +110,8 @@ impl Renderer for NetworkManager {
         Ok(ours.map(|name| format!("{FOLDER}/{name}")).collect())
     }
 
-    /// Beside other definitions: devices that NetworkManager leaves alone, and what a profile cannot say. Of a device that
-    /// the push does not speak of, what is lost is a warning: it was lost before.
+    /// Beside other definitions: devices that NetworkManager leaves alone, and what a profile cannot say. What cloud-init
+    /// has lost already is a warning, and so is what is lost of a device that the push does not speak of.
     fn check_conflicts(
         &self,
         devices: &BTreeSet<DeviceId>,
@@ -121,6 +121,7 @@ impl Renderer for NetworkManager {
     ) -> Result<Vec<String>, Refusal> {
         let main = MainConfig::read(system)?;
         let profiles = ForeignProfile::all(&main, system)?;
+        let inherited = self.inherited(system)?.and_then(|document| NetworkConfig::whole(&document, "").ok());
         let mut warnings = Vec::new();
         for (id, device) in desired.config.devices() {
             let losses = Losses::of(id, device, &desired.config);
@@ -128,8 +129,15 @@ impl Renderer for NetworkManager {
                 warnings.extend(losses.refusals.iter().map(|refusal| format!("not applied: {refusal}")));
                 continue;
             }
-            if let Some(refusal) = losses.refusals.into_iter().next() {
-                return Err(refusal);
+            let lost_before = inherited
+                .as_ref()
+                .and_then(|config| Some(Losses::of(id, config.device(id)?, config).refusals))
+                .unwrap_or_default();
+            for refusal in losses.refusals {
+                if !lost_before.contains(&refusal) {
+                    return Err(refusal);
+                }
+                warnings.push(format!("not applied: {refusal}"));
             }
             warnings.extend(losses.warnings);
             if let Some(path) = main.leaves_alone(device) {
