@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::driver::{Driver, Parts};
 use crate::guest::instance::UnknownInstance;
 use crate::happening::{DriverHandle, Happening};
+use crate::hotplug::Hotplug;
 use crate::journal::{JournalError, JournalLimits};
 use crate::link::Link;
 use crate::policy::{PeerPolicy, TokenFileError};
@@ -162,6 +163,7 @@ async fn serve_until(
         tokio::spawn(link.run());
         handle
     });
+    let hotplug = Hotplug::start(&settings.hotplug, &driver);
     tokio::spawn(end_when(end, driver.clone()));
     let driver = Driver::new(Parts {
         instance,
@@ -172,6 +174,7 @@ async fn serve_until(
         registry,
         clerk: clerk.clone(),
         link,
+        hotplug,
         system,
         handle: driver,
         clock,

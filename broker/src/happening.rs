@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use crate::clerk::Report;
+use crate::hotplug::Observed;
 use crate::job::JobReport;
 use crate::link::LinkReport;
 use crate::metrics::Reader;
@@ -47,6 +48,10 @@ pub(crate) enum Happening {
     Clerk(Vec<Report>),
     Job(Box<JobReport>),
     Link(LinkReport),
+    /// Cards and disks have come, gone or changed.
+    Hardware(Box<Observed>),
+    /// Links differ from what they were.
+    LinksChanged,
     /// Somebody wants to know how things are in figures.
     Figures(Box<Reader>),
     /// End well: what is under way is finished, nothing new is begun.

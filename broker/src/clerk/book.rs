@@ -2,10 +2,11 @@
 
 use cloud_channel_handlers::config_module;
 use cloud_channel_protocol::{BayeuxError, ErrorCode};
+use tokio::sync::oneshot;
 
 use super::Desk;
 use super::entry::{Entry, Numbered, Written, verdict, write_entry};
-use super::order::{Admit, AdmittedWork, Draft, Order, Question, Report};
+use super::order::{Admit, AdmittedWork, Draft, Order, Question, Report, Sighting};
 use super::refusal::to_bayeux;
 use super::replay::Look;
 use crate::journal::{Contents, Journal, JournalError, JournalSize, Push, Sender, Seq, SeqBlock, Window};
@@ -18,7 +19,7 @@ pub(super) struct Book {
     journal: Journal,
     desk: Desk,
     numbers: SeqBlock,
-    /// Finishes that could not be written yet. They are facts, so they are tried until they are.
+    /// Finishes, and what the hardware did, that could not be written yet. They are facts, so they are tried until they are.
     overdue: Vec<Entry>,
     /// Orders that could not even be prepared, and must not be lost.
     postponed: Vec<Order>,
@@ -90,6 +91,7 @@ impl Book {
                 reports.push(Report::Foreseen { module, outlook });
             }
             Order::Append(draft) => self.append(*draft, entries, reports),
+            Order::Sightings { sightings, recorded } => self.sightings(sightings, recorded, entries),
             Order::Settle(seq) => entries.push(Entry::Settle(seq)),
             // Before anything of this turn is written, and so before any of it is reported.
             Order::Look(look) => self.look(look, reports),
@@ -128,6 +130,31 @@ impl Book {
                 let (publication, asker) = draft.without_number();
                 reports.push(Report::Unrecorded { publication, asker });
             }
+        }
+    }
+
+    /// Each is an entry of its own; the last one tells that all are durable.
+    fn sightings(
+        &mut self,
+        sightings: Vec<Sighting>,
+        recorded: oneshot::Sender<()>,
+        entries: &mut Vec<Entry>,
+    ) {
+        let mut recorded = Some(recorded);
+        let mut rest = sightings.into_iter().peekable();
+        while let Some(Sighting { event, changes }) = rest.next() {
+            let event = match event.map(|draft| self.number(*draft)).transpose() {
+                Ok(event) => event,
+                Err(draft) => {
+                    let sightings = std::iter::once(Sighting { event: Some(draft), changes }).chain(rest);
+                    if let Some(recorded) = recorded {
+                        self.postponed.push(Order::Sightings { sightings: sightings.collect(), recorded });
+                    }
+                    return;
+                }
+            };
+            let recorded = if rest.peek().is_none() { recorded.take() } else { None };
+            entries.push(Entry::Sighting { event, changes, recorded });
         }
     }
 
@@ -185,15 +212,15 @@ impl Book {
         Ok(Numbered { seq, publication, asker, keep })
     }
 
-    /// Finishes to be written again. Others were numbered since, so they get new numbers: numbers rise in the journal,
+    /// Events to be written again. Others were numbered since, so they get new numbers: numbers rise in the journal,
     /// and nobody has seen the old ones.
     fn take_overdue(&mut self) -> Vec<Entry> {
         let mut entries = std::mem::take(&mut self.overdue);
         for entry in &mut entries {
-            if let Entry::Finish { finish, .. } = entry
+            if let Entry::Finish { finish: event, .. } | Entry::Sighting { event: Some(event), .. } = entry
                 && let Some(seq) = self.next_seq()
             {
-                finish.renumber(seq);
+                event.renumber(seq);
             }
         }
         entries
@@ -281,6 +308,13 @@ impl Book {
                 reports.push(Report::Verdict { request, admitted });
             }
             Entry::Event(event) => reports.push(event.recorded()),
+            Entry::Sighting { event, recorded, .. } => {
+                reports.extend(event.map(Numbered::recorded));
+                if let Some(recorded) = recorded {
+                    // The listener may have ended.
+                    let _unheard = recorded.send(());
+                }
+            }
             Entry::Settle(_) => {}
             Entry::Begin { arrival, go, .. } => match written.refused {
                 // The job may have given up; then nobody waits for the word.
@@ -322,7 +356,7 @@ impl Book {
             Entry::Settle(_) | Entry::OnTrial(_) => {}
             // The job sees its channel closed, and changes nothing.
             Entry::Begin { go, .. } => drop(go),
-            finish @ Entry::Finish { .. } => self.overdue.push(finish),
+            fact @ (Entry::Finish { .. } | Entry::Sighting { .. }) => self.overdue.push(fact),
         }
     }
 }

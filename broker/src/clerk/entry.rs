@@ -4,9 +4,12 @@ use std::sync::mpsc::SyncSender;
 
 use cloud_channel_handlers::{Held, Preimage};
 use cloud_channel_protocol::{BayeuxError, CloudinitExt, ErrorCode, Module, Publication};
+use tokio::sync::oneshot;
 
 use super::order::Report;
-use crate::journal::{Accepted, Admission, ArrivalNo, Event, JournalError, Push, Seq, Transaction};
+use crate::journal::{
+    Accepted, Admission, ArrivalNo, DeviceChange, Event, JournalError, Push, Seq, Transaction,
+};
 use crate::request::{Asker, Request};
 
 /// An event under its number.
@@ -21,6 +24,7 @@ pub(super) struct Numbered {
 pub(super) enum Entry {
     Push { request: Request, push: Box<Push> },
     Event(Numbered),
+    Sighting { event: Option<Numbered>, changes: Vec<DeviceChange>, recorded: Option<oneshot::Sender<()>> },
     Settle(Seq),
     Begin { arrival: ArrivalNo, preimage: Box<Preimage>, go: SyncSender<()> },
     OnTrial(ArrivalNo),
@@ -59,6 +63,15 @@ pub(super) fn write_entry(transaction: &mut Transaction<'_>, entry: &Entry) -> R
     match entry {
         Entry::Push { push, .. } => written.admission = Some(transaction.accept(push)?),
         Entry::Event(event) => written.dropped = transaction.append_event(event.seq, &event.event())?,
+        Entry::Sighting { event, changes, .. } => {
+            if let Some(event) = event {
+                written.dropped = transaction.append_event(event.seq, &event.event())?;
+            }
+            let refused = transaction.note_devices(changes)?;
+            if refused > 0 {
+                tracing::warn!(refused, "the journal has no room for more devices");
+            }
+        }
         Entry::Settle(seq) => {
             // Already gone if it was dropped in the meantime.
             let _was_there = transaction.settle_event(*seq)?;

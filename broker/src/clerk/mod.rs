@@ -10,6 +10,8 @@ mod order;
 mod queue;
 mod refusal;
 mod replay;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use std::time::Duration;
 use cloud_channel_handlers::System;
 
 use book::Book;
-pub(crate) use order::{Admit, AdmittedWork, Draft, Order, Question, Report};
+pub(crate) use order::{Admit, AdmittedWork, Draft, Order, Question, Report, Sighting};
 pub(crate) use queue::ClerkHandle;
 use queue::OrderQueue;
 pub(crate) use replay::{Look, ReplayId, number_of};

@@ -5,9 +5,12 @@ use std::sync::mpsc::SyncSender;
 use cloud_channel_handlers::{Held, Outlook, Preimage};
 use cloud_channel_protocol::{BayeuxError, ChannelName, CloudinitExt, MessageId, Module, Publication};
 use serde_json::value::RawValue;
+use tokio::sync::oneshot;
 
 use super::replay::{Look, ReplayId};
-use crate::journal::{Accepted, ArrivalNo, Contents, Dropped, InboxEntry, Page, Seq, Task, Window};
+use crate::journal::{
+    Accepted, ArrivalNo, Contents, DeviceChange, Dropped, InboxEntry, Page, Seq, Task, Window,
+};
 use crate::request::{Asker, Request};
 use crate::witness::Witness;
 
@@ -99,6 +102,14 @@ pub(crate) struct Question {
     pub(crate) dry_run: Option<Box<RawValue>>,
 }
 
+/// Something that was observed of the hardware: its event and what is remembered go together.
+#[derive(Debug)]
+pub(crate) struct Sighting {
+    /// None if it is only to be remembered.
+    pub(crate) event: Option<Box<Draft>>,
+    pub(crate) changes: Vec<DeviceChange>,
+}
+
 /// One thing for the clerk to do.
 #[derive(Debug)]
 pub(crate) enum Order {
@@ -110,6 +121,9 @@ pub(crate) enum Order {
     Foresee(Module, Box<Held>),
     /// Number an event and keep it until it is delivered.
     Append(Box<Draft>),
+    /// Number events of the hardware and keep them, with what is remembered of it; however often that has to be tried,
+    /// since nobody says it again.
+    Sightings { sightings: Vec<Sighting>, recorded: oneshot::Sender<()> },
     /// An event was delivered.
     Settle(Seq),
     /// Read events for a replay.
@@ -131,7 +145,9 @@ impl Order {
             Self::Admit(_) | Self::Answer(_) | Self::Foresee(..) | Self::Append(_) => false,
             // A replay has one look at a time.
             Self::Look(look) => look.after.is_some(),
-            Self::Settle(_)
+            // Its sender waits for one batch before the next.
+            Self::Sightings { .. }
+            | Self::Settle(_)
             | Self::Fetch(_)
             | Self::Begin { .. }
             | Self::OnTrial(_)

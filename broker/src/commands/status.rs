@@ -57,6 +57,7 @@ fn describe(status: &Value) -> String {
         rows.push(("refused", codes.collect::<Vec<_>>().join(", ")));
     }
     rows.push(("events", describe_counts(&status["events"])));
+    rows.extend(describe_hotplug(&status["hotplug"]));
     for (title, group) in [("waiting", "queues"), ("journal", "journal"), ("process", "process")] {
         if status[group].is_object() {
             rows.push((title, describe_counts(&status[group])));
@@ -98,6 +99,15 @@ fn describe_sessions(status: &Value) -> String {
     }
     let total = plain(&status["sessions"]);
     if kinds.is_empty() { total } else { format!("{total} ({})", kinds.join("; ")) }
+}
+
+/// Whether the kernel is listened to, and what it has said.
+fn describe_hotplug(hotplug: &Value) -> Option<(&'static str, String)> {
+    let counts = hotplug.as_object()?;
+    let state = if hotplug["listening"] == true { "listening" } else { "not listening" };
+    let counts = counts.iter().filter(|(name, _)| *name != "listening");
+    let counts = Value::Object(counts.map(|(name, count)| (name.clone(), count.clone())).collect());
+    Some(("hardware", format!("{state}; {}", describe_counts(&counts))))
 }
 
 fn describe_counts(group: &Value) -> String {
@@ -151,6 +161,7 @@ mod tests {
             "messages": {"received": 5, "refused": 1},
             "refused_by_code": {"403": 1},
             "events": {"sent": 2, "dropped": {"reporting": 0}},
+            "hotplug": {"listening": true, "events": {"network_add": 2}, "overruns": 0},
             "queues": {"sessions": {"messages": 1, "bytes": 2_048}, "driver": {"now": 0, "most": 3}},
             "journal": {"file_bytes": 3_670_016, "events": {"entries": 1, "bytes": 200}},
             "process": {"resident_bytes": 900, "cpu_seconds": 0.25, "open_fds": null},
@@ -169,6 +180,7 @@ sessions         3 (unix: 2 websocket; tcp: 1 long polling)
 messages         5 received, 1 refused
 refused          1 with 403
 events           2 sent, dropped (0 reporting)
+hardware         listening; events (2 network add), 0 overruns
 waiting          sessions (1 messages, 2 KiB), driver (0 now, 3 most)
 journal          3.5 MiB file, events (1 entries, 200 B)
 process          900 B resident, 0.25 s cpu

@@ -65,13 +65,6 @@ impl Deferred {
 }
 
 impl Driver {
-    /// Links have come, gone, or got other names.
-    pub(super) fn links_changed(&mut self) {
-        for module in Module::all() {
-            self.look_ahead(module);
-        }
-    }
-
     /// Has a module look whether what it has put off can be done.
     pub(super) fn look_ahead(&mut self, module: Module) {
         if self.stopping || !self.ready {

@@ -11,12 +11,13 @@
 //!
 //! This file is the loop and the dispatch; `offers` decides about publishes, `events` sends ours out, `pushes`
 //! runs accepted pushes in order, `deferred` has done later what waits for devices, `trials` waits for changes that may have cut the machine off and
-//! `words` hears what is said of them, `replays` reads what was before, `link` minds the dialled side, `status` tells how things are.
+//! `words` hears what is said of them, `hardware` sends out what was plugged, `replays` reads what was before, `link` minds the dialled side, `status` tells how things are.
 
 mod alarm;
 mod allowance;
 mod deferred;
 mod events;
+mod hardware;
 mod link;
 mod offers;
 mod pushes;
@@ -43,6 +44,7 @@ use crate::clock::Clock;
 use crate::guest::outbox::Outbox;
 use crate::guest::stages::StageTracker;
 use crate::happening::{DriverHandle, Happening, Happenings};
+use crate::hotplug::{Burst, Hotplug};
 use crate::ids::RandomIds;
 use crate::link::LinkHandle;
 use crate::policy::PeerPolicy;
@@ -68,6 +70,7 @@ pub(crate) struct Parts {
     pub(crate) registry: Arc<ConnectionRegistry>,
     pub(crate) clerk: ClerkHandle,
     pub(crate) link: Option<LinkHandle>,
+    pub(crate) hotplug: Hotplug,
     pub(crate) system: Arc<dyn System>,
     pub(crate) handle: DriverHandle,
     pub(crate) clock: Clock,
@@ -87,6 +90,8 @@ pub(crate) struct Driver {
     sessions: sessions::Sessions,
     replays: replays::Replays,
     trials: trials::Trials,
+    /// Changes of links that were not looked at yet.
+    links: Burst,
     counters: status::Counters,
     /// Events from before the journal was open.
     early: Vec<crate::clerk::Draft>,
@@ -121,6 +126,7 @@ impl Driver {
             sessions: sessions::Sessions::default(),
             replays: replays::Replays::default(),
             trials: trials::Trials::default(),
+            links: Burst::default(),
             counters: status::Counters::default(),
             early: Vec::new(),
             ready: false,
@@ -158,6 +164,7 @@ impl Driver {
             }
             self.server.handle_timeout(self.now);
             self.mind_trials();
+            self.mind_links();
             self.parts.watchdog.feed(self.now.uptime);
             self.pump();
             if self.stopping && self.is_idle() {
@@ -187,6 +194,7 @@ impl Driver {
             .into_iter()
             .chain(watchdog)
             .chain(self.trials.next())
+            .chain(self.links.due())
             .chain(close_by)
             .min()
             .map(|uptime| self.parts.clock.instant(uptime))
@@ -222,6 +230,8 @@ impl Driver {
             }
             Happening::Job(report) => self.job_report(*report),
             Happening::Link(report) => self.link_report(report),
+            Happening::Hardware(observed) => self.hardware(*observed),
+            Happening::LinksChanged => self.links_stirred(),
             Happening::Figures(reader) => self.tell_figures(*reader),
             Happening::Stop => self.stop(),
         }

@@ -51,12 +51,11 @@ impl Driver {
                 self.ask_clerk(request, None)
             }
             topic @ (Topic::Hotplug(_) | Topic::Stage(_) | Topic::StageStep(..) | Topic::Reporting(_)) => {
-                let draft = Draft::event(publication.channel, publication.data, None);
-                self.send_out(Draft { asker: Some(asker), ..draft })?;
                 if topic == Topic::Hotplug(Subsystem::Network) {
-                    self.links_changed();
+                    self.links_stirred();
                 }
-                Ok(())
+                let draft = Draft::event(publication.channel, publication.data, None);
+                self.send_out(Draft { asker: Some(asker), ..draft })
             }
         }
     }

@@ -106,7 +106,7 @@ fn change_span(accepted: &Accepted) -> Span {
 impl Driver {
     /// The journal is open: take up what an earlier run has left.
     pub(super) fn journal_opened(&mut self, contents: Contents) {
-        let Contents { inbox, outbox, modules, dropped } = contents;
+        let Contents { inbox, outbox, modules, dropped, devices } = contents;
         tracing::info!(pushes = inbox.len(), events = outbox.len(), "journal open");
         self.counters.dropped = dropped;
         for (seq, event) in outbox {
@@ -134,6 +134,7 @@ impl Driver {
             self.start_next(module);
             self.look_ahead(module);
         }
+        self.parts.hotplug.begin(devices);
         crate::shutdown::notify_ready();
         tracing::info!(instance = %self.parts.instance, listening = ?self.parts.listening, "ready");
     }

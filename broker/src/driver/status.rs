@@ -28,6 +28,8 @@ pub(super) struct Counters {
     pub(super) refused_by_link: u64,
     /// How often the link has come up.
     pub(super) link_ups: u64,
+    /// How often links were looked at because they had changed.
+    pub(super) link_changes: u64,
     /// What has waited for the driver.
     pub(super) happenings: Depth,
 }
@@ -83,6 +85,8 @@ impl Driver {
                 dropped: self.counters.dropped,
             },
             changes: self.pushes.figures(&self.trials, now.uptime),
+            hotplug: self.parts.hotplug.figures(),
+            link_changes: self.counters.link_changes,
             link: self.parts.link.as_ref().map(|_| LinkFigures {
                 up: !self.link.is_down(),
                 ups: self.counters.link_ups,
@@ -115,6 +119,7 @@ impl Driver {
         });
         if let Some(status) = status.as_object_mut() {
             status.extend(traffic(&snapshot));
+            status.extend(hardware(&snapshot));
             status.extend(inside(&snapshot));
         }
         status
@@ -155,6 +160,25 @@ fn traffic(snapshot: &Snapshot) -> Map<String, Value> {
             "lost": events.lost,
             "dropped": { "reporting": events.dropped.reporting, "finish": events.dropped.finish },
             "refused_by_link": snapshot.link.map_or(0, |link| link.refused_events),
+        },
+    }))
+}
+
+/// What was heard of the hardware. Of what never was, nothing is told.
+fn hardware(snapshot: &Snapshot) -> Map<String, Value> {
+    let hotplug = &snapshot.hotplug;
+    let mut told = Map::new();
+    for (subsystem, action, count) in hotplug.told().filter(|(.., count)| *count > 0) {
+        told.insert(format!("{subsystem}_{action}"), count.into());
+    }
+    object(json!({
+        "hotplug": {
+            "listening": hotplug.listening,
+            "events": told,
+            "overruns": hotplug.overruns,
+            "rescans": hotplug.rescans,
+            "refused": hotplug.refused,
+            "link_changes": snapshot.link_changes,
         },
     }))
 }

@@ -29,6 +29,7 @@
 //! | `outbox`     | seq                 | time and size of an event that nobody has taken                 |
 //! | `droppable`  | seq                 | nothing: those of the outbox that go first when it is full      |
 //! | `retained`   | seq                 | time and size of an event that somebody has, kept for replays   |
+//! | `devices`    | our number          | a card or disk that was told of; no table before the first look |
 //!
 //! # Cost
 //!
@@ -37,6 +38,7 @@
 //! small file is walked, and a large one pays with each commit, until it is small again.
 
 mod backend;
+mod devices;
 mod error;
 mod folder;
 mod inbox;
@@ -63,6 +65,7 @@ use cloud_channel_protocol::ChannelName;
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use serde_json::value::RawValue;
 
+pub use devices::{DeviceChange, KnownDevices, MAX_DEVICES};
 pub use error::JournalError;
 pub use limits::JournalLimits;
 pub use record::{
@@ -148,6 +151,7 @@ impl Journal {
                 let module = inbox::module_of(name).ok_or_else(|| Fault::unreadable("modules", &name))?;
                 contents.modules.push((module, table::decode("modules", &name, bytes.value())?));
             }
+            contents.devices = devices::read_all(txn)?;
             Ok(contents)
         })
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
+use super::devices::KnownDevices;
 use crate::witness::Witness;
 
 /// The number of an accepted push, rising over the journal's life. Work is done in its order, module by module.
@@ -350,6 +351,8 @@ pub struct Contents {
     pub modules: Vec<(Module, ModuleState)>,
     /// Events lost so far.
     pub dropped: Dropped,
+    /// The devices that were told of.
+    pub devices: KnownDevices,
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub(super) const EVENTS: Table<Number> = Table::new("events");
 pub(super) const OUTBOX: Table<Number> = Table::new("outbox");
 pub(super) const DROPPABLE: Table<Number> = Table::new("droppable");
 pub(super) const RETAINED: Table<Number> = Table::new("retained");
+/// Made with the first look at the machine's devices.
+pub(super) const DEVICES: Table<Number> = Table::new("devices");
 
 /// Keys of [`META`].
 pub(super) const FORMAT_KEY: &str = "format";

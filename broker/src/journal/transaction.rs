@@ -5,6 +5,7 @@ use redb::WriteTransaction;
 use cloud_channel_handlers::{Held, Preimage};
 
 use super::Journal;
+use super::devices::DeviceChange;
 use super::error::JournalError;
 use super::limits::JournalLimits;
 use super::record::{Admission, ArrivalNo, Event, Push, Seq, SeqBlock};
@@ -114,6 +115,15 @@ impl<'j> Transaction<'j> {
     /// If the store fails; the transaction is lost.
     pub fn settle_event(&mut self, seq: Seq) -> Result<bool, JournalError> {
         self.step(|work| work.settle(seq))
+    }
+
+    /// Keeps or forgets devices that were told of, and that the machine was looked at. Gives how many found no room:
+    /// [`MAX_DEVICES`](super::MAX_DEVICES) are kept.
+    ///
+    /// # Errors
+    /// If the store fails; the transaction is lost.
+    pub fn note_devices(&mut self, changes: &[DeviceChange]) -> Result<usize, JournalError> {
+        self.step(|work| work.note_devices(changes))
     }
 
     /// Reserves that many event numbers, above all that were ever reserved. Use them in this transaction, or

@@ -13,6 +13,7 @@ pub(super) fn render(snapshot: &Snapshot, process: &ProcessFigures) -> String {
     queues(&mut text, snapshot);
     changes(&mut text, snapshot);
     events(&mut text, snapshot);
+    hotplug(&mut text, snapshot);
     link(&mut text, snapshot);
     journal(&mut text, snapshot);
     process_figures(&mut text, snapshot, process);
@@ -191,6 +192,48 @@ fn events(text: &mut Exposition, snapshot: &Snapshot) {
     )
     .value(&[("kind", "reporting")], events.dropped.reporting)
     .value(&[("kind", "finish")], events.dropped.finish);
+}
+
+fn hotplug(text: &mut Exposition, snapshot: &Snapshot) {
+    let hotplug = &snapshot.hotplug;
+    text.single(
+        "cloud_channel_hotplug_listening",
+        Kind::Gauge,
+        "1 while the kernel's hardware events are heard.",
+        hotplug.listening,
+    );
+    let mut family = text.family(
+        "cloud_channel_hotplug_events_total",
+        Kind::Counter,
+        "Events of cards and disks that the daemon has seen itself.",
+    );
+    for (subsystem, action, count) in hotplug.told() {
+        family.value(&[("subsystem", subsystem), ("action", action)], count);
+    }
+    text.single(
+        "cloud_channel_hotplug_overruns_total",
+        Kind::Counter,
+        "How often the kernel had to drop events that were not read in time.",
+        hotplug.overruns,
+    );
+    text.single(
+        "cloud_channel_hotplug_rescans_total",
+        Kind::Counter,
+        "How often all devices or links were looked at anew for that.",
+        hotplug.rescans,
+    );
+    text.single(
+        "cloud_channel_hotplug_refused_total",
+        Kind::Counter,
+        "Messages on the kernel's sockets that were not the kernel's, or not understood.",
+        hotplug.refused,
+    );
+    text.single(
+        "cloud_channel_link_changes_total",
+        Kind::Counter,
+        "Bursts of changed network links, each looked at once.",
+        snapshot.link_changes,
+    );
 }
 
 fn link(text: &mut Exposition, snapshot: &Snapshot) {

@@ -8,6 +8,7 @@ use cloud_channel_protocol::server::{Peer, Stats};
 use cloud_channel_protocol::{BayeuxError, EventResult, Module};
 use tokio::sync::oneshot;
 
+use crate::hotplug::HotplugFigures;
 use crate::journal::{Dropped, JournalSize};
 
 /// Who wants to read the figures.
@@ -37,6 +38,10 @@ pub(crate) struct Snapshot {
     pub(crate) events: EventFigures,
     /// Of each module that there is.
     pub(crate) changes: Vec<ChangeFigures>,
+    /// What was heard of the hardware.
+    pub(crate) hotplug: HotplugFigures,
+    /// How often links were looked at because they had changed.
+    pub(crate) link_changes: u64,
     /// None if nobody is to be dialled.
     pub(crate) link: Option<LinkFigures>,
     pub(crate) journal: JournalSize,

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::authority::AuthorityDraft;
 use super::basics::Basics;
 use super::fragment::{Fragment, FragmentError};
+use super::hotplug::HotplugDraft;
 use super::limits::ServerDraft;
 use super::read::{Field, fields};
 use super::services::ServicesDraft;
@@ -13,7 +14,7 @@ use super::value::Row;
 use super::{Origins, Overrides, Settings};
 
 /// The keys that stand in no group, and the groups.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "instance-id",
     "listen",
     "connect",
@@ -33,6 +34,7 @@ const KEYS: [&str; 19] = [
     "activity",
     "replay",
     "metrics",
+    "hotplug",
 ];
 
 #[derive(Debug)]
@@ -42,6 +44,7 @@ pub(super) struct Draft {
     authority: AuthorityDraft,
     server: ServerDraft,
     services: ServicesDraft,
+    hotplug: HotplugDraft,
 }
 
 impl Draft {
@@ -52,6 +55,7 @@ impl Draft {
             authority: AuthorityDraft::default(),
             server: ServerDraft::default(),
             services: ServicesDraft::default(),
+            hotplug: HotplugDraft::new(sandbox),
         }
     }
 
@@ -83,6 +87,7 @@ impl Draft {
             "metrics" => {
                 group(ServicesDraft::METRICS_KEYS, &mut |field| self.services.set_metrics(field, from))
             }
+            "hotplug" => group(HotplugDraft::KEYS, &mut |field| self.hotplug.set(field, from)),
             _ => self.basics.set(field, from),
         }
     }
@@ -96,7 +101,8 @@ impl Draft {
         self.authority.rows(&mut rows);
         self.server.rows(&mut rows);
         self.services.rows(&mut rows);
-        let Self { basics, tls, authority, server, services } = self;
+        self.hotplug.rows(&mut rows);
+        let Self { basics, tls, authority, server, services, hotplug } = self;
         let (tls, dial_tls) = tls.finish(root)?;
         let real = overrides.root.is_none();
         let link_token = basics.link_token(root, real)?;
@@ -125,6 +131,7 @@ impl Draft {
             activity: services.activity.value,
             metrics_listen: services.metrics.value,
             allowed_origins: services.origins.value,
+            hotplug: hotplug.finish(!real)?,
             origins: Origins { rows },
         })
     }

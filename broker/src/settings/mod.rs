@@ -7,6 +7,7 @@ mod authority;
 mod basics;
 mod draft;
 mod fragment;
+mod hotplug;
 mod limits;
 mod read;
 mod services;
@@ -26,6 +27,7 @@ use cloud_channel_protocol::{Endpoint, InstanceId};
 use draft::Draft;
 use fragment::Fragment;
 pub use fragment::FragmentError;
+pub use hotplug::HotplugSettings;
 pub use services::{ExtensionName, Retention};
 pub use tls::{DialIdentity, DialTlsSettings, TlsSettings};
 use value::Row;
@@ -114,6 +116,8 @@ pub struct Settings {
     pub metrics_listen: Vec<Endpoint>,
     /// Web origins whose pages may speak to us, in lower case.
     pub allowed_origins: Vec<String>,
+    /// Whether the kernel's hardware events are listened to.
+    pub hotplug: HotplugSettings,
     /// Where the values came from.
     pub origins: Origins,
 }

@@ -103,6 +103,14 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// Yes or no.
+    pub(super) fn truth(&self) -> Result<bool, String> {
+        match &self.node.content {
+            Content::Bool(truth) => Ok(*truth),
+            _ => Err(self.expected("`true` or `false`")),
+        }
+    }
+
     /// Its text, parsed.
     pub(super) fn parsed<T, E: Display>(
         &self,

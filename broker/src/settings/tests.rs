@@ -208,3 +208,31 @@ fn the_links_token_is_shown_where_nobody_listens_in() {
     }
     assert!(configure("").unwrap().warnings().unwrap()[0].contains("`connect`"));
 }
+
+#[test]
+fn hardware_is_listened_to_on_a_real_machine_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let settings = load(root.path(), Overrides::default()).unwrap();
+    assert!(!settings.hotplug.listen && settings.hotplug.ignore.is_empty());
+    let file = root.path().join("config.yaml");
+    std::fs::write(&file, "hotplug: {ignore: [\"veth*\", docker0]}\n").unwrap();
+    let sandboxed = load(root.path(), Overrides { config: Some(file.clone()), ..Overrides::default() });
+    let shown = sandboxed.unwrap().origins.to_string();
+    assert!(shown.contains("hotplug.listen") && shown.contains("veth* docker0"), "{shown}");
+    for (text, part) in [
+        ("hotplug: {listen: true}\n", "with `--root` there is no hardware"),
+        ("hotplug: {listen: yes please}\n", "`hotplug.listen`: expected `true` or `false`, got"),
+        ("hotplug: {listens: false}\n", "did you mean `listen`?"),
+        ("hotplug: {ignore: [\"a b\"]}\n", "such as `veth*`, got `a b`"),
+        ("hotplug: {ignore: veth0}\n", "expected a list of names"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let overrides = Overrides { config: Some(file.clone()), ..Overrides::default() };
+        let error = cloud_channel_protocol::error_chain(&load(root.path(), overrides).unwrap_err());
+        assert!(error.contains(part), "{text:?} gives {error:?}");
+    }
+    let many = format!("hotplug: {{ignore: [{}]}}\n", vec!["x"; 65].join(", "));
+    std::fs::write(&file, many).unwrap();
+    let overrides = Overrides { config: Some(file), ..Overrides::default() };
+    assert!(load(root.path(), overrides).unwrap_err().to_string().contains("at most 64"));
+}
