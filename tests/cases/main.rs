@@ -18,6 +18,7 @@ mod dialling_long_polling;
 mod durability;
 mod flows_dialling;
 mod flows_listening;
+mod hotplug;
 mod idle;
 mod large_input;
 mod lifecycle;

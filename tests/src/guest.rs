@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use crate::binary::cloud_channel;
 use crate::patience::within;
 use crate::peer::Peer;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{INSTANCE, Sandbox};
 use crate::stream::Address;
 
 /// Where the daemon's Unix socket is below a sandbox.
@@ -23,6 +23,8 @@ pub struct Launch<'s> {
     sandbox: &'s Sandbox,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    /// What the daemon is started by; without it, by itself.
+    by: Vec<OsString>,
 }
 
 /// A running daemon. It is killed when this is dropped.
@@ -38,7 +40,23 @@ impl<'s> Launch<'s> {
     #[must_use]
     pub fn on(sandbox: &'s Sandbox) -> Self {
         let arguments = vec!["run".into(), "--root".into(), sandbox.root().into()];
-        Self { sandbox, arguments, environment: Vec::new() }
+        Self { sandbox, arguments, environment: Vec::new(), by: Vec::new() }
+    }
+
+    /// On a real machine's kernel, by a command that keeps it away from everything else: no file of the sandbox is the
+    /// machine's but the configuration and the Unix socket.
+    #[must_use]
+    pub fn real(sandbox: &'s Sandbox, by: Vec<OsString>) -> Self {
+        let arguments = vec![
+            "run".into(),
+            "--config".into(),
+            sandbox.beside("config.yaml").into(),
+            "--instance-id".into(),
+            INSTANCE.into(),
+            "--listen".into(),
+            format!("unix://{}", sandbox.path(SOCKET).display()).into(),
+        ];
+        Self { sandbox, arguments, environment: Vec::new(), by }
     }
 
     /// Adds an argument.
@@ -96,7 +114,12 @@ impl<'s> Launch<'s> {
     /// If the system starts no process.
     #[must_use]
     pub fn spawn(&self) -> Guest<'s> {
-        self.spawn_by(Command::new(cloud_channel()))
+        let Some((program, arguments)) = self.by.split_first() else {
+            return self.spawn_by(Command::new(cloud_channel()));
+        };
+        let mut command = Command::new(program);
+        command.args(arguments).arg(cloud_channel());
+        self.spawn_by(command)
     }
 
     /// Starts it by a command that takes the daemon's command line as its last arguments.

@@ -5,6 +5,7 @@
 //! - [`peer`] is a management server's client. It writes and reads raw JSON and shares no code with the product, so
 //!   that a mistake on both sides cannot hide.
 //! - [`management`] is a management server that a guest dials; [`http`] posts as cloud-init posts.
+//! - [`namespace`] is a network of its own on this kernel, with cards that the test plugs.
 //! - [`clients`] are Bayeux clients and servers of other makes, each run by a [`driver`]; [`relay`] stands between them
 //!   and a daemon, to be cut.
 //! - [`tls`] makes certificates, and speaks TLS with a daemon or before a management server.
@@ -22,6 +23,7 @@ pub mod http;
 pub mod inside;
 pub mod management;
 pub mod message;
+pub mod namespace;
 pub mod patience;
 pub mod peer;
 pub mod polling;
