@@ -4,8 +4,6 @@
 use std::collections::HashMap;
 
 use netlink_packet_core::{NLM_F_MULTIPART, NetlinkBuffer, NlasIterator};
-use netlink_packet_route::AddressFamily;
-use netlink_packet_route::link::{LinkFlags, LinkHeader};
 
 /// Links that are remembered. Whatever is said of others counts as a difference.
 const MOST: usize = 4_096;
@@ -15,6 +13,8 @@ pub(super) const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
+const AF_UNSPEC: u8 = 0;
+const IFF_UP: u32 = 1;
 
 /// What is remembered of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,17 +111,18 @@ fn read(kind: u16, payload: &[u8]) -> Result<Option<LinkNews>, Malformed> {
     if !matches!(kind, RTM_NEWLINK | RTM_DELLINK) {
         return Ok(None);
     }
-    let header = LinkHeader::parse(payload).map_err(|_| Malformed)?;
+    let (header, attributes) = payload.split_first_chunk::<HEADER>().ok_or(Malformed)?;
+    let number = |at: usize| header[at..].first_chunk().map_or(0, |bytes| u32::from_ne_bytes(*bytes));
+    let (family, index, is_up) = (header[0], number(4), number(8) & IFF_UP != 0);
     // Other families speak of a link's membership: it is no bridge's port any more, but it is still there.
-    if header.interface_family != AddressFamily::Unspec {
+    if family != AF_UNSPEC {
         return Ok(None);
     }
-    let index = header.index;
     if kind == RTM_DELLINK {
         return Ok(Some(LinkNews::Gone { index }));
     }
     let (mut name, mut address) = (None, None);
-    for attribute in NlasIterator::new(payload.get(HEADER..).unwrap_or_default()) {
+    for attribute in NlasIterator::new(attributes) {
         let attribute = attribute.map_err(|_| Malformed)?;
         match attribute.kind() {
             IFLA_IFNAME => name = Some(text(attribute.value())),
@@ -129,10 +130,11 @@ fn read(kind: u16, payload: &[u8]) -> Result<Option<LinkNews>, Malformed> {
             _ => {}
         }
     }
-    Ok(Some(LinkNews::There { index, name, address, up: header.flags.contains(LinkFlags::Up) }))
+    Ok(Some(LinkNews::There { index, name, address, up: is_up }))
 }
 
-/// `struct ifinfomsg`.
+/// `struct ifinfomsg`: the family's octet, one that is not used, the kind of hardware in two; index, flags and a mask of flags in
+/// four each (rtnetlink(7)).
 pub(super) const HEADER: usize = 16;
 
 fn text(value: &[u8]) -> String {
@@ -148,8 +150,8 @@ fn pairs(value: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use netlink_packet_core::{Emitable, NetlinkMessage, NetlinkPayload};
-    use netlink_packet_route::RouteNetlinkMessage;
-    use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+    use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+    use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
     use proptest::prelude::*;
 
     use super::*;
