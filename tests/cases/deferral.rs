@@ -164,6 +164,12 @@ async fn the_last_change_can_be_taken_back_and_that_too() {
     }
     // One that is sent again, as by somebody who has not heard the reply, does not go back and forth.
     assert_accepted(&peer.publish(&rollback, "forth", json!({})).await);
+    let at_rest = |status: &Value| {
+        let lane = &status["modules"]["network"];
+        lane["at_work"] == 0 && lane["waiting"] == 0
+    };
+    peer.status_when("the network at rest", at_rest).await;
+    assert_eq!(sandbox.read(NETPLAN), second);
     assert_refused(
         &peer.publish(&rollback, "named", json!({"cause": "second"})).await,
         &["404:", "without `cause`"],

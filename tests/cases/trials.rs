@@ -4,9 +4,12 @@ use std::sync::Mutex;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use cloud_channel_handlers::system::MemorySystem;
+use cloud_channel_handlers::{FileState, System};
 use cloud_channel_tests::inside::{Inside, NETPLAN, OLD, machine};
 use cloud_channel_tests::management::Management;
-use cloud_channel_tests::message::{assert_accepted, assert_refused, description, finishes, result};
+use cloud_channel_tests::message::{
+    assert_accepted, assert_refused, cause, description, finishes, is_finish, result,
+};
 use cloud_channel_tests::patience::{eventually, within};
 use cloud_channel_tests::peer::Peer;
 use cloud_channel_tests::sandbox::INSTANCE;
@@ -246,6 +249,44 @@ async fn a_link_that_stays_away_takes_the_change_back() {
     let finish = management.finish("p").await;
     assert_eq!(result(&finish), "FAIL");
     assert!(description(&finish).contains("the management server that is dialled to be there"), "{finish}");
+    inside.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_done_when_a_card_has_come_is_confirmed_over_the_link() {
+    let management = Management::start().await;
+    let (system, mut moment) = Moment::machine();
+    let inside = Inside::start_dialling(system, &[management.url()]).await;
+    management.guest_subscribed(1).await;
+    management.push("network", "p", &json!({"ethernets": {"eth1": {"dhcp4": true}}}));
+    let finish = management.finish("p").await;
+    assert_eq!(result(&finish), "WARN");
+    assert!(description(&finish).contains("`eth1` waits until it is there"), "{finish}");
+    assert_eq!((inside.system().text(NETPLAN).as_deref(), reconfigured(&inside)), (Some(OLD), 0));
+
+    for (name, text) in [
+        ("address", "52:54:00:00:00:02\n"),
+        ("mtu", "1500\n"),
+        ("flags", "0x1003\n"),
+        ("uevent", "INTERFACE=eth1\nIFINDEX=3\n"),
+    ] {
+        let file = FileState::of_root(text, 0o444);
+        inside.system().write(&format!("/sys/class/net/eth1/{name}"), &file).unwrap();
+    }
+    let mut local = inside.here().await;
+    let data = json!({"subsystem": "net", "action": "add", "attrs": {"name": "eth1"}});
+    assert_accepted(&local.publish(&format!("/cloudinit/{INSTANCE}/hotplug/network"), "plug", data).await);
+    within("links to be set up anew", moment.begun.recv()).await.unwrap();
+    // Who was there before is missed now.
+    let address = management.address().to_owned();
+    management.crash().await;
+    drop(moment);
+    until_on_trial(&mut local).await;
+    let management = Management::start_at(&address).await;
+    let own = |event: &Value| is_finish(event) && cause(event).is_none();
+    let finish = management.event("the finish of what waited", own).await;
+    assert_eq!(result(&finish), "SUCCESS", "{finish}");
+    assert!(inside.system().text(NETPLAN).unwrap().contains("eth1"));
     inside.stop().await;
 }
 
