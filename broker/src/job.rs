@@ -118,7 +118,8 @@ impl Job {
             return failed("it could not be recorded, so nothing was changed");
         }
         if plan.is_empty() {
-            let unchanged = Outcome::Done { warnings: plan.remarks(), held: plan.held };
+            let warnings = plan.remarks().into_iter().chain(self.undo_interrupted()).collect();
+            let unchanged = Outcome::Done { warnings, held: plan.held };
             return ending(unchanged, "nothing to change");
         }
         let done = match accepted.task {
@@ -147,6 +148,13 @@ impl Job {
             None => Err("what was there before is not in the journal".to_owned()),
         };
         ending(Outcome::Failed { reason, undone }, "done")
+    }
+
+    /// With nothing to do, nothing else undoes the commands of an interrupted try. What it was about may be gone, and is
+    /// then not to be undone.
+    fn undo_interrupted(&self) -> Option<String> {
+        let why = take_back(self.entry.preimage.as_ref()?, &*self.system).err()?;
+        Some(format!("of an interrupted try, this could not be undone: {why}"))
     }
 
     /// Nothing is done, and what an interrupted try has done is undone.
@@ -236,13 +244,28 @@ mod tests {
         }
     }
 
+    /// Works on an entry that is to change nothing of what the module holds.
     fn work_on(entry: InboxEntry, system: &Arc<MemorySystem>) -> (EventResult, String) {
-        let (driver, _happenings) = DriverHandle::new();
-        let (held, span) = (Held::nothing(), tracing::Span::none());
-        let job = Job { entry, held, system: system.clone(), driver, span };
-        let (result, text, held) = job.work();
+        let (result, text, held) = work_to_its_end(entry, system);
         assert_eq!(held, None, "the module holds what it held before");
         (result, text)
+    }
+
+    /// Works, with a driver that records what it is told.
+    fn work_to_its_end(entry: InboxEntry, system: &Arc<MemorySystem>) -> (EventResult, String, Option<Held>) {
+        let (driver, mut happenings) = DriverHandle::new();
+        let (held, span) = (Held::nothing(), tracing::Span::none());
+        let job = Job { entry, held, system: system.clone(), driver, span };
+        let worker = std::thread::spawn(move || job.work());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        while let Some(happening) = runtime.block_on(happenings.next()) {
+            if let Happening::Job(report) = happening
+                && let JobReport::Begin { go, .. } = *report
+            {
+                go.send(()).unwrap();
+            }
+        }
+        worker.join().unwrap()
     }
 
     #[test]
@@ -298,6 +321,26 @@ mod tests {
         assert!(text.contains("everything was put back"), "{text}");
         assert_eq!(system.text("/etc/a").as_deref(), Some("old"));
         assert_eq!(system.invocations().len(), 1);
+    }
+
+    #[test]
+    fn what_an_interrupted_try_did_is_undone_if_its_card_is_gone_now() {
+        let machine = MemorySystem::new()
+            .with_program("/usr/sbin/netplan")
+            .with_file("/sys/class/net/eth0/address", "52:54:00:00:00:01\n")
+            .with_command("/bin/reload", |_, _| Err("no link lan0".to_owned()));
+        let system = Arc::new(machine);
+        let preimage =
+            Preimage { commands: vec![UndoCommand::Run(command("/bin/reload"))], ..Preimage::default() };
+        let mut entry = left_on_trial(Some(preimage));
+        entry.accepted.on_trial = false;
+        let lan = r#"{"version": 2, "ethernets": {"lan": {"match": {"macaddress": "00:11:22:33:44:55"}}}}"#;
+        entry.payload = Payload::from(RawValue::from_string(lan.to_owned()).unwrap());
+        let (result, text, held) = work_to_its_end(entry, &system);
+        assert_eq!(result, EventResult::Warn);
+        assert!(text.contains("`lan` waits until it is there"), "{text}");
+        assert!(text.contains("this could not be undone: `/bin/reload` failed: no link lan0"), "{text}");
+        assert!(held.is_some(), "the push is not lost");
     }
 
     #[test]
