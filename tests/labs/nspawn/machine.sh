@@ -1,48 +1,56 @@
 # The machine: how it is built, booted, plugged and ended. Sourced by `run`.
 
-# Ifupdown is left out, so that netplan is cloud-init's choice; dnsmasq answers DHCP from outside.
+# dnsmasq answers DHCP from outside.
 PACKAGES=systemd-sysv,udev,dbus,iproute2,netplan.io,cloud-init,python3,passwd,libpam-modules,kmod,procps,util-linux,dnsmasq-base
+# Not installed, so that netplan is cloud-init's choice, but at hand in the machine's /opt/ifupdown.
+IFUPDOWN=(ifupdown ifenslave bridge-utils isc-dhcp-client)
+
+# Cards that are there when the machine boots, beside the first.
+CARDS=()
 
 build_base() {
-    [ -e "$BASE/usr/sbin/netplan" ] && return
-    local file
-    for file in "${SOURCES:-}" /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do
-        [ -s "$file" ] && break
-    done
-    echo "building Debian 12 in $BASE from $file (two minutes)"
-    rm -rf "$BASE"
-    mmdebstrap --quiet --variant=minbase --include="$PACKAGES" bookworm "$BASE.part" "$file"
-    mv "$BASE.part" "$BASE"
+    [ -e "$BASE/usr/sbin/netplan" ] && [ -e "$BASE/opt/ifupdown" ] && return
+    debian_tree "$BASE" "$PACKAGES" \
+        --customize-hook='chroot "$1" apt-get clean' \
+        --customize-hook="chroot \"\$1\" apt-get install --yes --no-install-recommends --download-only ${IFUPDOWN[*]}" \
+        --customize-hook='mkdir -p "$1/opt/ifupdown" && mv "$1"/var/cache/apt/archives/*.deb "$1/opt/ifupdown/"'
 }
 
-# make_machine BINARY UNITS: a fresh copy, with the daemon installed and a NoCloud seed.
+# make_machine BINARY UNITS [RENDERER]: a fresh copy, with the daemon installed and a NoCloud seed. Without a renderer,
+# the choice is cloud-init's.
 make_machine() {
     rm -rf "$ROOT"
     cp -a "$BASE" "$ROOT"
-    install -m 755 "$1" "$ROOT/usr/bin/cloud-channel"
-    install -m 644 "$2"/* "$ROOT/lib/systemd/system/"
     : > "$ROOT/etc/machine-id"
-    local seed=$ROOT/var/lib/cloud/seed/nocloud
-    mkdir -p "$seed"
-    printf 'instance-id: i-lab\nlocal-hostname: lab\n' > "$seed/meta-data"
-    cat > "$seed/user-data" << 'USER'
+    install_daemon "$ROOT" "$1" "$2" << 'USER'
 #cloud-config
 locale: false
 ssh_genkeytypes: []
 reporting:
   cloud-channel: {type: webhook, endpoint: "http://127.0.0.1:169/webhook", timeout: 5}
 USER
-    printf 'version: 2\nethernets: {host0: {addresses: [192.0.2.2/24]}}\n' > "$seed/network-config"
-    echo 'datasource_list: [NoCloud]' > "$ROOT/etc/cloud/cloud.cfg.d/90-lab.cfg"
-    systemctl --quiet --root "$ROOT" enable cloud-channel.service systemd-networkd.service
+    printf 'version: 2\nethernets: {host0: {addresses: [192.0.2.2/24]}}\n' > "$ROOT/var/lib/cloud/seed/nocloud/network-config"
+    [ -z "${3:-}" ] || choose_renderer "$3"
+    [ "${3:-}" = eni ] || systemctl --quiet --root "$ROOT" enable systemd-networkd.service
+}
+
+choose_renderer() {
+    printf 'system_info: {network: {renderers: [%s]}}\n' "$1" > "$ROOT/etc/cloud/cloud.cfg.d/91-renderer.cfg"
+    # As cloud-init leaves it from 23.4 on; Debian 12 has an older one, whose files could not be merged into.
+    local instance=$ROOT/var/lib/cloud/instances/i-lab
+    mkdir -p "$instance"
+    echo '{"version": 2, "ethernets": {"host0": {"addresses": ["192.0.2.2/24"]}}}' > "$instance/network-config.json"
+    [ "$1" != eni ] || chroot "$ROOT" sh -c 'dpkg --install /opt/ifupdown/*.deb' > "$LAB/ifupdown.log" 2>&1
 }
 
 # The container's other ends live in a network namespace of their own: this machine's network is not touched.
 boot() {
+    local card extra=()
+    for card in "${CARDS[@]}"; do extra+=("--network-veth-extra=out-$card:$card"); done
     ip netns list | grep -q "^$OUTSIDE\b" || ip netns add "$OUTSIDE"
     # A pseudo-terminal, since the made-up passwords go to the console. Not `ip netns exec`: it hides the cgroups.
     nsenter --net="/run/netns/$OUTSIDE" systemd-nspawn --quiet --register=no --keep-unit --directory="$ROOT" \
-        --machine=cclab --network-veth --boot --console=read-only --resolv-conf=off --timezone=off \
+        --machine=cclab --network-veth "${extra[@]}" --boot --console=read-only --resolv-conf=off --timezone=off \
         --link-journal=no < /dev/null >> "$CONSOLE" 2>&1 &
     NSPAWN=$!
     up
@@ -52,6 +60,8 @@ boot() {
 up() {
     patiently outside ip link set ve-cclab up
     outside ip address replace 192.0.2.1/24 dev ve-cclab
+    local card
+    for card in "${CARDS[@]}"; do patiently outside ip link set "out-$card" up; done
     patiently guest test -S /run/dbus/system_bus_socket
     guest systemctl is-system-running --wait > /dev/null || true
 }

@@ -1,8 +1,12 @@
-# Looking at the machine and saying what was seen. Sourced by `run`.
+# Looking at the machine and saying what was seen. Sourced by both labs; `guest` is the lab's own.
 
 passed=0 failed=0
 
+# The last command of a pipe runs in this shell: what it counts is counted.
+shopt -s lastpipe
+
 say_ok() { passed=$((passed + 1)); echo "ok    $1"; }
+skip() { echo "skip  $1"; }
 say_bad() {
     failed=$((failed + 1))
     echo "FAIL  $1"
@@ -16,26 +20,30 @@ must() {
     if output=$("$@" 2>&1); then say_ok "$text"; else say_bad "$text" "$output"; fi
 }
 
-# patiently COMMAND…: until it succeeds, for half a minute at most.
+# How long anything is waited for, and how long between two looks, in seconds.
+PATIENCE=30 PAUSE=0.1
+
+# patiently COMMAND…: until it succeeds, for PATIENCE at most.
 patiently() {
-    local end=$((SECONDS + 30))
+    local end=$((SECONDS + PATIENCE))
     until "$@" > /dev/null 2>&1; do
         [ $SECONDS -lt $end ] || return 1
-        sleep 0.1
+        sleep "$PAUSE"
     done
 }
 
-# soon TEXT COMMAND…: the command succeeds before half a minute is over.
+# soon TEXT COMMAND…: the command succeeds before PATIENCE is over.
 soon() {
     local text=$1
     shift
     if patiently "$@"; then say_ok "$text"; else say_bad "$text" "$("$@" 2>&1)"; fi
 }
 
-# push TEXT MODULE PATTERN < PAYLOAD: the last line of `cloud-channel set` matches.
+# push TEXT MODULE PATTERN [OPTION…] < PAYLOAD: the last line of `cloud-channel set` matches.
 push() {
     local text=$1 module=$2 pattern=$3 output
-    output=$(guest cloud-channel set "$module" - 2>&1) || true
+    shift 3
+    output=$(guest cloud-channel set "$module" - "$@" 2>&1) || true
     if grep -Eq "^$pattern" <<< "$(tail -1 <<< "$output")"; then say_ok "$text: $(tail -1 <<< "$output" | cut -c 1-150)"
     else say_bad "$text (expected: $pattern)" "$output"; fi
 }
