@@ -2,11 +2,11 @@
 //! not there cannot be removed.
 
 use cloud_channel_handlers::system::{KernelNetwork, MemorySystem};
-use cloud_channel_handlers::{FileState, Invocation};
+use cloud_channel_handlers::{FileState, Held, Invocation, Step};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{Files, Stack, kernel, with_cards};
+use super::{Files, Stack, kernel, network, with_cards};
 
 /// Effects: three files, the card's state, reload, reconfigure.
 pub(super) const STACK: Stack =
@@ -65,4 +65,25 @@ fn machine() -> MemorySystem {
         .with_command("/usr/bin/networkctl", networkctl)
         .with_file("/etc/cloud/cloud.cfg", "system_info: {network: {renderers: [networkd]}}\n");
     with_cards(system).with_kernel(|files, _| Ok(with_bridge(files)))
+}
+
+#[test]
+fn what_stands_on_another_is_removed_before_it() {
+    let config = json!({"version": 2, "ethernets": {"eth1": {}}, "bonds": {"bond0": {"interfaces": ["eth1"]}},
+        "vlans": {"v9": {"id": 9, "link": "bond0"}}, "bridges": {"br0": {"interfaces": ["v9"]}}});
+    let mut system = machine().with_file("/run/cloud-init/network-config.json", config.to_string());
+    for link in ["bond0", "br0", "v9"] {
+        system = system
+            .with_file(&format!("/etc/systemd/network/10-cloud-init-{link}.netdev"), "[NetDev]\n")
+            .with_file(&format!("/sys/class/net/{link}/address"), "02:00:00:00:00:09\n")
+            .with_file(&format!("/sys/class/net/{link}/mtu"), "1500\n")
+            .with_file(&format!("/sys/class/net/{link}/flags"), "0x1003\n");
+    }
+    let push = to_raw_value(&json!({"network": {"bonds": null, "vlans": null, "bridges": null}})).unwrap();
+    let plan = network().plan(&Held::nothing(), &push, &system).unwrap();
+    let commands = plan.steps.iter().filter_map(|step| match step {
+        Step::Run { command, .. } if command.args[0] == "delete" => Some(command.args[1].as_str()),
+        _ => None,
+    });
+    assert_eq!(commands.collect::<Vec<_>>(), ["br0", "v9", "bond0"]);
 }

@@ -4,6 +4,7 @@
 //! files ─▶ netplan generate ─▶ rename, tune ─▶ networkctl reload ─▶ networkctl delete / reconfigure ─▶ verify
 //! ```
 
+use super::super::config::NetworkConfig;
 use super::super::device::Device;
 use super::super::name::DeviceId;
 use super::{Activation, Activator, Names, Scene, await_dbus, command, same_name};
@@ -80,13 +81,23 @@ fn left_alone(id: &DeviceId, scene: &Scene<'_>) -> Names {
     links.into_iter().map(same_name).collect()
 }
 
-/// Created links that nothing defines any more: networkd leaves them standing.
+/// Created links that nothing defines any more: networkd leaves them standing. A VLAN goes with what it is on, and could not
+/// be removed after that: what stands on others comes first.
 fn removed(scene: &Scene<'_>) -> Vec<String> {
     let gone = scene.affected.iter().filter(|id| scene.new.device(id).is_none());
-    gone.filter(|id| scene.old.device(id).is_some_and(|device| device.as_ethernet().is_none()))
-        .filter_map(|id| scene.links.named(id.as_str()))
-        .map(|link| link.name.clone())
-        .collect()
+    let mut gone: Vec<&DeviceId> = gone
+        .filter(|id| scene.old.device(id).is_some_and(|device| device.as_ethernet().is_none()))
+        .filter(|id| scene.links.named(id.as_str()).is_some())
+        .collect();
+    gone.sort_by_key(|id| std::cmp::Reverse(height(id, scene.old)));
+    gone.into_iter().map(ToString::to_string).collect()
+}
+
+/// How many devices stand on one another below this one, itself included.
+fn height(id: &DeviceId, config: &NetworkConfig) -> usize {
+    let Some(device) = config.device(id) else { return 0 };
+    let below = device.parts().into_iter().map(|(part, _)| height(part, config));
+    1 + below.max().unwrap_or_default()
 }
 
 /// Links that will be made.
