@@ -40,6 +40,7 @@ mod route;
 mod settings;
 mod sysconfig;
 mod take_over;
+mod udev;
 mod v1;
 mod value;
 mod virtual_device;
@@ -83,6 +84,7 @@ impl ConfigModule for Network {
     }
 
     fn resume(&self, held: &Held, system: &dyn System) -> Result<Plan, Refusal> {
+        udev::settle(system);
         planning::resume(held, system)
     }
 
