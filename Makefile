@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help check test clients fmt clippy doc deny demo release bench man fuzz lab-nspawn
+.PHONY: help check test clients fmt clippy doc deny demo release bench man fuzz lab-nspawn lab-qemu
 
 help: ## List the recipes
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -49,3 +49,7 @@ fuzz: ## Each fuzz target for FUZZ_SECONDS (60)
 lab-nspawn: ## A real Debian in a container, as root (tests/labs/nspawn)
 	$(CARGO) build --locked --package cloud-channel
 	tests/labs/nspawn/run "$${CARGO_TARGET_DIR:-target}/debug/cloud-channel"
+
+lab-qemu: ## A real Debian in a virtual machine, with cards that are plugged, as root (tests/labs/qemu)
+	$(CARGO) build --locked --release --package cloud-channel
+	tests/labs/qemu/run "$${CARGO_TARGET_DIR:-target}/release/cloud-channel"
