@@ -7,6 +7,7 @@ mod get;
 mod hotplug;
 mod keys;
 mod network;
+mod network_arguments;
 mod payload;
 mod publish;
 mod set;

@@ -5,8 +5,9 @@ use cloud_channel_protocol::{
 };
 use serde_json::{Value, json};
 
-use super::arguments::{FollowArguments, NetworkCommand, RollbackArguments, Target, WordArguments};
+use super::arguments::Target;
 use super::client::with_session;
+use super::network_arguments::{FollowArguments, NetworkCommand, RollbackArguments, WordArguments};
 use super::set::{Finish, follow};
 use super::{FAILED, OK, refused};
 

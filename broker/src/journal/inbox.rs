@@ -11,9 +11,10 @@ use serde_json::value::RawValue;
 
 use super::error::JournalError;
 use super::limits::footprint;
-use super::record::{Accepted, Admission, ArrivalNo, Digest, Event, ModuleState, Push, Sender, Seq, Task};
+use super::record::{Accepted, Admission, ArrivalNo, Digest, Event, ModuleState, Push, Sender, Seq};
 use super::seen::Sighting;
 use super::table::{Fault, INBOX, MODULES, PAYLOADS, PREIMAGES, decode, encode, get, has, put, remove};
+use super::task::Task;
 use super::transaction::Work;
 use crate::witness::Witness;
 

@@ -50,6 +50,7 @@ mod retained;
 mod seen;
 mod size;
 mod table;
+mod task;
 mod transaction;
 mod upgrade;
 
@@ -70,9 +71,10 @@ pub use error::JournalError;
 pub use limits::JournalLimits;
 pub use record::{
     Accepted, Admission, ArrivalNo, Contents, Digest, Dropped, Event, InboxEntry, InvalidSender, ModuleState,
-    Page, PageLimits, Payload, Push, Sender, Seq, SeqBlock, Task, Window,
+    Page, PageLimits, Payload, Push, Sender, Seq, SeqBlock, Window,
 };
 pub use size::JournalSize;
+pub use task::Task;
 pub use transaction::Transaction;
 
 use backend::JournalFile;

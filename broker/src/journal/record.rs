@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::devices::KnownDevices;
+use super::task::Task;
 use crate::witness::Witness;
 
 /// The number of an accepted push, rising over the journal's life. Work is done in its order, module by module.
@@ -155,19 +156,6 @@ impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Digest(…)")
     }
-}
-
-/// What is to be done with a module's config.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Task {
-    /// What was pushed is merged in.
-    #[default]
-    Push,
-    /// What waited for devices is done, as far as they have come. The guest's own.
-    Resume,
-    /// The last change is taken back.
-    Revert,
 }
 
 /// A push that wants to be accepted, or what stands in the row of pushes like one.
