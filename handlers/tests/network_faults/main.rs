@@ -204,6 +204,18 @@ fn a_fault_at_any_effect_ends_as_it_was() {
     }
 }
 
+/// Stops a try after some effects, starts again and puts the files back: what was recorded before the first, and the next plan.
+fn stop_and_plan_again(stack: &Stack, effects: usize, system: &MemorySystem) -> (Preimage, Plan) {
+    let first = plan(stack, system);
+    let preimage = first.preimage(None);
+    system.stop_after(effects);
+    apply(&first, &preimage, system);
+    system.restart();
+    put_back(&preimage, system).unwrap();
+    let second = plan(stack, system);
+    (preimage, second)
+}
+
 #[test]
 fn a_stop_at_any_effect_ends_as_asked_after_the_restart() {
     for stack in STACKS {
@@ -211,13 +223,7 @@ fn a_stop_at_any_effect_ends_as_asked_after_the_restart() {
         for n in 0..=stack.effects {
             let at = format!("{}, stopped after {n}", stack.name);
             let system = (stack.machine)();
-            let first = plan(&stack, &system);
-            let preimage = first.preimage(None);
-            system.stop_after(n);
-            apply(&first, &preimage, &system);
-            system.restart();
-            put_back(&preimage, &system).unwrap();
-            let second = plan(&stack, &system);
+            let (preimage, second) = stop_and_plan_again(&stack, n, &system);
             match apply(&second, &second.preimage(Some(&preimage)), &system) {
                 Outcome::Done { held, .. } => assert_eq!(held, clean, "{at}"),
                 Outcome::Failed { reason, .. } => panic!("{at}: {reason}"),
@@ -235,13 +241,7 @@ fn a_stop_at_any_effect_and_a_trial_that_fails_after_the_restart_end_as_it_was()
             let at = format!("{}, stopped after {n}, by record {by_record}", stack.name);
             let system = (stack.machine)();
             let old = system.files();
-            let first = plan(&stack, &system);
-            let preimage = first.preimage(None);
-            system.stop_after(n);
-            apply(&first, &preimage, &system);
-            system.restart();
-            put_back(&preimage, &system).unwrap();
-            let second = plan(&stack, &system);
+            let (preimage, second) = stop_and_plan_again(&stack, n, &system);
             let preimage = second.preimage(Some(&preimage));
             assert!(matches!(apply(&second, &preimage, &system), Outcome::Done { .. }), "{at}");
             let undone =
