@@ -95,7 +95,7 @@ impl Base {
     /// it is our own work of a try that was interrupted.
     pub(super) fn find(
         memory: Option<&Memory>,
-        next: Option<Value>,
+        next: impl FnOnce() -> Option<Value>,
         renderer: &dyn Renderer,
         links: &Links,
         system: &dyn System,
@@ -173,25 +173,30 @@ fn joined(one: String, two: String) -> String {
 /// is simply written again.
 fn rewritten(
     memory: &Memory,
-    next: Option<Value>,
+    next: impl FnOnce() -> Option<Value>,
     renderer: &dyn Renderer,
     links: &Links,
     system: &dyn System,
 ) -> Result<Option<String>, Refusal> {
-    // What is there may have what the push needs; it is judged once it is merged.
-    let next = match Desired::read(next.unwrap_or_else(|| memory.config.clone()), "") {
-        Ok(desired) => renderer.render(&Deferral::of(desired, memory.applied(), links).now, system)?,
-        Err(_) => Vec::new(),
-    };
-    let next = |path: &str| next.iter().find(|file| file.path == path).map(|file| digest(&file.file.content));
+    let mut changed = Vec::new();
     for (path, known) in memory.files.iter().filter(|(path, _)| *path != take_over::FILE) {
         let Some(file) = system.read(path).map_err(|error| unreadable(&error))? else { continue };
         let there = digest(&file.content);
-        if there != *known && next(path).as_ref() != Some(&there) {
-            return Ok(Some(path.clone()));
+        if there != *known {
+            changed.push((path, there));
         }
     }
-    Ok(None)
+    if changed.is_empty() {
+        return Ok(None);
+    }
+    // What is there may have what the push needs; it is judged once it is merged.
+    let next = match Desired::read(next().unwrap_or_else(|| memory.config.clone()), "") {
+        Ok(desired) => renderer.render(&Deferral::of(desired, memory.applied(), links).now, system)?,
+        Err(_) => Vec::new(),
+    };
+    let next = digests(&next);
+    let foreign = changed.into_iter().find(|(path, there)| next.get(*path) != Some(there));
+    Ok(foreign.map(|(path, _)| path.clone()))
 }
 
 /// SHA-256 in hex.

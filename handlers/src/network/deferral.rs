@@ -32,6 +32,9 @@ pub(super) struct Deferral {
 impl Deferral {
     /// Divides a config. `applied` is what the machine has been told so far.
     pub(super) fn of(desired: Desired, applied: &Value, links: &Links) -> Self {
+        if desired.document == *applied {
+            return Self { now: desired, waiting: Waiting::new() };
+        }
         match Desired::read(applied.clone(), "") {
             Ok(applied) => Self::against(desired, &applied, links),
             // What cannot be understood cannot be kept either.

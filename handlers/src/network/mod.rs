@@ -95,9 +95,11 @@ impl ConfigModule for Network {
     /// `renderer` (or `null`, with `problem`), `desired`, `applied`, `waiting`, `files`, `links`, `observed` (`null` if there is
     /// no kernel to ask).
     fn describe(&self, held: &Held, system: &dyn System) -> Value {
-        let mut answer = describe_config(held, system)
-            .unwrap_or_else(|refusal| json!({"renderer": null, "problem": refusal.to_string()}));
         let links = Links::look(system);
+        let config = links.as_ref().map_err(Clone::clone);
+        let mut answer = config
+            .and_then(|links| describe_config(held, links, system))
+            .unwrap_or_else(|refusal| json!({"renderer": null, "problem": refusal.to_string()}));
         answer["links"] = links.iter().flat_map(Links::iter).map(describe_link).collect();
         answer["observed"] = match links {
             Ok(links) => links.network().map_or(Value::Null, observed::describe),
@@ -107,10 +109,10 @@ impl ConfigModule for Network {
     }
 }
 
-fn describe_config(held: &Held, system: &dyn System) -> Result<Value, Refusal> {
+fn describe_config(held: &Held, links: &Links, system: &dyn System) -> Result<Value, Refusal> {
     let renderer = renderer::choose(system)?;
     let memory = Memory::recall(held)?;
-    let base = Base::find(memory.as_ref(), None, &*renderer, &Links::look(system)?, system)?;
+    let base = Base::find(memory.as_ref(), || None, &*renderer, links, system)?;
     Ok(json!({
         "renderer": renderer.name(),
         "desired": hidden::without_hidden(&base.document),

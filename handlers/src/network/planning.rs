@@ -38,9 +38,8 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     let memory = Memory::recall(held)?;
     let wish = Wish::read(task, memory.as_ref())?;
     // What is held may be out of date; the push is judged on what it is merged into in the end.
-    let on_held = memory.as_ref().and_then(|memory| wish.onto(&memory.config).ok());
-    let base =
-        Base::find(memory.as_ref(), on_held.map(|wanted| wanted.document), &*renderer, &links, system)?;
+    let on_held = || Some(wish.onto(&memory.as_ref()?.config).ok()?.document);
+    let base = Base::find(memory.as_ref(), on_held, &*renderer, &links, system)?;
     if let (Task::Revert, Some(warning)) = (task, &base.warning) {
         let expected = "files that are as they were written";
         return Err(Refusal::at("network", expected).given(warning).hint("push what is wanted"));
