@@ -110,11 +110,11 @@ impl Follower {
         let (socket, client) = open_stream(&guest.socket())?;
         let mut follower = Self { socket, client, last_id: 0 };
         let connect = json!({"channel": "/meta/connect", "connectionType": "websocket"});
-        follower.send(connect.clone())?;
+        // One at a time: a second one would have the first answered, and so on without end.
+        follower.send(connect)?;
         let subscription = format!("{INSTANCE}/modules-config/network");
         follower.send(json!({"channel": "/meta/subscribe", "subscription": subscription}))?;
         follower.until("/meta/subscribe", |_| true)?;
-        follower.send(connect)?;
         Ok(follower)
     }
 
