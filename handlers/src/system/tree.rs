@@ -33,6 +33,17 @@ pub(super) struct TreePath<'a> {
     pub(super) name: &'a str,
 }
 
+/// What one step tells of a path.
+#[derive(Debug)]
+pub(super) enum Plain {
+    /// It is no link, and open.
+    Is(OwnedFd),
+    /// Nothing is there.
+    Absent,
+    /// It is a link, or something else is in the way: [`Tree::link_target`] and [`Tree::open`] tell.
+    Unsure,
+}
+
 impl<'a> TreePath<'a> {
     /// Takes a path apart.
     ///
@@ -99,6 +110,18 @@ impl Tree {
             Ok(file) => Ok(Some(file)),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens what is no link for reading, in one step.
+    pub(super) fn open_plain(&self, path: &TreePath<'_>) -> Plain {
+        let Ok(root) = self.open_root() else { return Plain::Unsure };
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        match rustix::fs::openat2(&root, path.relative(), flags, Mode::empty(), inside) {
+            Ok(file) => Plain::Is(file),
+            Err(Errno::NOENT | Errno::NOTDIR) => Plain::Absent,
+            Err(_) => Plain::Unsure,
         }
     }
 
