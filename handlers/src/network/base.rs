@@ -41,7 +41,7 @@ impl Memory {
     /// What is held; `None` if there was no push yet.
     pub(super) fn recall(held: &Held) -> Result<Option<Self>, Refusal> {
         let Some(document) = held.as_document() else { return Ok(None) };
-        serde_json::from_value(document.clone()).map(Some).map_err(|error| {
+        Self::deserialize(document).map(Some).map_err(|error| {
             Refusal::at("network", "a memory of earlier pushes that this version can read")
                 .given(error.to_string())
                 .hint("it was written by another version of cloud-channel")
