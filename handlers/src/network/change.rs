@@ -47,7 +47,7 @@ impl Change {
         let pushed = wanted.devices.clone().unwrap_or_else(|| affected.clone());
         contradiction::check(&desired.config, &pushed, path)?;
         affected.extend(relatives(&affected, &old, &now.config));
-        let is_same = take_over::set_aside(&base.applied) == take_over::set_aside(&now.document);
+        let is_same = take_over::is_same_aside(&base.applied, &now.document);
         Ok(Self { old, desired, deferral, pushed, affected, is_same })
     }
 

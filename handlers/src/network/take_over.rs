@@ -4,7 +4,7 @@
 //! It is a file of cloud-init's own configuration and nothing else, and so it is undone: by `take-over: null`, or by a
 //! rollback.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::link::unreadable;
 use super::renderer::RenderedFile;
@@ -31,14 +31,14 @@ pub(super) fn file(document: &Value) -> Option<RenderedFile> {
     is_wanted(document).then(file)
 }
 
-/// What a document says of the network itself.
-pub(super) fn set_aside(document: &Value) -> Value {
-    let mut document = document.clone();
-    if let Some(map) = document.as_object_mut() {
-        map.remove(KEY);
-        map.remove("version");
-    }
-    document
+/// True if two documents say the same of the network itself.
+pub(super) fn is_same_aside(one: &Value, other: &Value) -> bool {
+    let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return one == other };
+    let says_more = |one: &Map<String, Value>, other: &Map<String, Value>| {
+        let mut kept = one.iter().filter(|(key, _)| *key != KEY && *key != "version");
+        kept.any(|(key, value)| other.get(key) != Some(value))
+    };
+    !says_more(one, other) && !says_more(other, one)
 }
 
 /// True if the machine was taken over by somebody who is forgotten.
