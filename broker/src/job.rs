@@ -104,6 +104,8 @@ impl Job {
             return failed(&format!("an interrupted try could not be undone first: {error}"));
         }
         let module = config_module(accepted.module);
+        // What is planned names devices, which may be about to get other names.
+        module.settle(&*self.system);
         let planned = match accepted.task {
             Task::Push => module.plan(&self.held, self.entry.payload.as_raw(), &*self.system),
             Task::Resume => module.resume(&self.held, &*self.system),
@@ -302,6 +304,23 @@ mod tests {
         let programs: Vec<String> =
             system.invocations().into_iter().map(|run| run.program.into_owned()).collect();
         assert_eq!(programs, ["/bin/generate", "/bin/reload"]);
+    }
+
+    #[test]
+    fn nothing_is_planned_before_udev_has_named_the_cards() {
+        for task in [Task::Push, Task::Resume, Task::Revert] {
+            let machine = MemorySystem::new().with_program("/usr/sbin/netplan");
+            let settled = Arc::new(machine);
+            let mut entry = left_on_trial(None);
+            entry.accepted.on_trial = false;
+            entry.accepted.task = task;
+            work_to_its_end(entry.clone(), &settled);
+            assert_eq!(settled.paused(), Duration::ZERO, "{task:?}");
+            let busy = MemorySystem::new().with_program("/usr/sbin/netplan").with_file("/run/udev/queue", "");
+            let busy = Arc::new(busy);
+            work_to_its_end(entry, &busy);
+            assert_eq!(busy.paused(), Duration::from_secs(20), "{task:?}: for long enough, and no longer");
+        }
     }
 
     #[test]

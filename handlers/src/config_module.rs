@@ -19,6 +19,12 @@ pub trait ConfigModule: Send + Sync {
     /// The first fault found, told for the sender.
     fn check(&self, payload: &RawValue, system: &dyn System) -> Result<(), Refusal>;
 
+    /// Waits, for a bounded time, until what else sets the machine up has done what it has in hand: before anything is
+    /// planned that is to be carried out. Whoever only asks does not wait.
+    fn settle(&self, system: &dyn System) {
+        let _ = system;
+    }
+
     /// Merges the payload into what the module holds and says what has to be done on this machine. Reads only.
     /// The plan is empty if the machine already is as asked.
     ///

@@ -75,6 +75,10 @@ impl ConfigModule for Network {
         backend::check(&push.document, push.path, &*renderer::choose(system)?)
     }
 
+    fn settle(&self, system: &dyn System) {
+        udev::settle(system);
+    }
+
     fn plan(&self, held: &Held, payload: &RawValue, system: &dyn System) -> Result<Plan, Refusal> {
         planning::plan(held, &parse(payload)?, system)
     }
@@ -84,7 +88,6 @@ impl ConfigModule for Network {
     }
 
     fn resume(&self, held: &Held, system: &dyn System) -> Result<Plan, Refusal> {
-        udev::settle(system);
         planning::resume(held, system)
     }
 
