@@ -1,5 +1,7 @@
 //! A plan: everything that will be done, as a value.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -161,11 +163,9 @@ impl Plan {
     #[must_use]
     pub fn preimage(&self, earlier: Option<&Preimage>) -> Preimage {
         let Preimage { mut files, mut lines, commands, .. } = earlier.cloned().unwrap_or_default();
-        for change in self.file_changes() {
-            if !files.iter().any(|(path, _)| *path == change.path) {
-                files.push((change.path.clone(), change.before.clone()));
-            }
-        }
+        let mut known: BTreeSet<String> = files.iter().map(|(path, _)| path.clone()).collect();
+        let new = self.file_changes().filter(|change| known.insert(change.path.clone()));
+        files.extend(new.map(|change| (change.path.clone(), change.before.clone())));
         for touch in &self.touches {
             if !lines.iter().any(|line| line.path == touch.path && line.key == touch.key) {
                 lines.push(touch.clone());

@@ -191,7 +191,7 @@ fn rewritten(
     }
     // What is there may have what the push needs; it is judged once it is merged.
     let next = match Desired::read(next().unwrap_or_else(|| memory.config.clone()), "") {
-        Ok(desired) => renderer.render(&Deferral::of(desired, memory.applied(), links).now, system)?,
+        Ok(desired) => renderer.render(&Deferral::of(desired, memory.applied(), links).now, links, system)?,
         Err(_) => Vec::new(),
     };
     let next = digests(&next);

@@ -1,6 +1,9 @@
 //! A change of the config: what there was, what is wanted, what of it can be done now, and who is concerned.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use serde_json::Value;
 
 use super::base::Base;
 use super::config::NetworkConfig;
@@ -21,7 +24,7 @@ pub(super) struct Change {
     /// What the machine has been told so far.
     pub(super) old: NetworkConfig,
     /// All that is wanted.
-    pub(super) desired: Desired,
+    pub(super) desired: Rc<Desired>,
     /// What of it can be done, and what cannot.
     pub(super) deferral: Deferral,
     /// Devices that the task speaks of.
@@ -32,12 +35,14 @@ pub(super) struct Change {
 }
 
 impl Change {
-    pub(super) fn new(base: &Base, wanted: &Wanted, links: &Links) -> Result<Self, Refusal> {
+    /// `document` is what is wanted as a whole.
+    pub(super) fn new(base: &Base, document: Value, wanted: &Wanted, links: &Links) -> Result<Self, Refusal> {
         let path = wanted.path();
-        let desired = Desired::read(wanted.document.clone(), path)?;
-        let deferral = Deferral::of(desired.clone(), &base.applied, links);
+        let desired = Rc::new(Desired::read(document, path)?);
+        let old = NetworkConfig::whole(&base.applied, path).ok();
+        let deferral = Deferral::between(Rc::clone(&desired), &base.applied, old.as_ref(), links);
         // What is replaced need not be right any more; nothing is done for devices that cannot be told.
-        let old = NetworkConfig::whole(&base.applied, path).unwrap_or_default();
+        let old = old.unwrap_or_default();
         let place = Place::top(path, Reading::Whole);
         let now = &deferral.now;
         let mut affected = BTreeSet::new();

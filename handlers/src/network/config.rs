@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::address::MacAddress;
 use super::device::{Device, Kind, Section};
-use super::name::DeviceId;
+use super::name::{DeviceId, LinkName};
 use super::object::{Object, unknown_key};
 use super::place::{Place, Reading};
 use super::settings::renderer;
@@ -32,6 +33,8 @@ const UNSERVED: &[(&str, &str)] = &[
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct NetworkConfig {
     devices: BTreeMap<DeviceId, Device>,
+    /// Of each member, its bond or bridge.
+    masters: BTreeMap<DeviceId, DeviceId>,
     /// Ids in sections that we do not know: a bridge may have a wireless card in it.
     elsewhere: BTreeSet<String>,
 }
@@ -40,19 +43,25 @@ impl NetworkConfig {
     /// Parses a whole document; `path` is how faults name its top.
     pub(super) fn whole(document: &Value, path: &str) -> Result<Self, Refusal> {
         let place = Place::top(path, Reading::Whole);
-        let devices = read_document(document, &place)?;
-        let config = Self {
-            devices: devices.iter().map(|found| (found.id.clone(), found.device.clone())).collect(),
-            elsewhere: ids_elsewhere(document),
-        };
-        for found in &devices {
-            config.check_parts(found)?;
+        let mut config = Self { elsewhere: ids_elsewhere(document), ..Self::default() };
+        let mut found = Vec::new();
+        for Found { id, device, place } in read_document(document, &place)? {
+            found.push((id.clone(), place));
+            config.devices.insert(id, device);
         }
-        config.check_masters(&devices)?;
-        Self::check_identities(&devices)?;
-        for found in &devices {
-            config.check_no_circle(found)?;
+        let found: Vec<Defined<'_>> = found
+            .iter()
+            .filter_map(|(id, place)| Some(Defined { id, device: config.devices.get(id)?, place }))
+            .collect();
+        for device in &found {
+            config.check_parts(device)?;
         }
+        let masters = masters(&found)?;
+        check_identities(&found)?;
+        for device in &found {
+            config.check_no_circle(device)?;
+        }
+        config.masters = masters;
         Ok(config)
     }
 
@@ -62,8 +71,13 @@ impl NetworkConfig {
     }
 
     /// The devices, in order of their ids.
-    pub(super) fn devices(&self) -> impl Iterator<Item = (&DeviceId, &Device)> {
+    pub(super) fn devices(&self) -> impl ExactSizeIterator<Item = (&DeviceId, &Device)> {
         self.devices.iter()
+    }
+
+    /// True if a bond, bridge or VLAN of it has this name: its link is its id.
+    pub(super) fn makes(&self, link: &str) -> bool {
+        self.devices.get(link).is_some_and(|device| device.as_ethernet().is_none())
     }
 
     /// One device.
@@ -73,9 +87,8 @@ impl NetworkConfig {
 
     /// The bond or bridge that a device is a member of.
     pub(super) fn master(&self, id: &DeviceId) -> Option<(&DeviceId, &Device)> {
-        self.devices().find(|(_, device)| {
-            !matches!(device.kind, Kind::Vlan(_)) && device.parts().iter().any(|(part, _)| *part == id)
-        })
+        let master = self.masters.get(id)?;
+        Some((master, self.device(master)?))
     }
 
     /// The VLANs on top of a device.
@@ -86,11 +99,11 @@ impl NetworkConfig {
         })
     }
 
-    fn check_parts(&self, found: &Found) -> Result<(), Refusal> {
+    fn check_parts(&self, found: &Defined<'_>) -> Result<(), Refusal> {
         for (index, (part, key)) in found.device.parts().into_iter().enumerate() {
             let place = found.place.key(key);
             let place = if key == "interfaces" { place.index(index) } else { place };
-            if *part == found.id {
+            if part == found.id {
                 return Err(place.refuse_text(part.as_str(), "another device than this one itself"));
             }
             if !self.devices.contains_key(part) && !self.elsewhere.contains(part.as_str()) {
@@ -105,52 +118,12 @@ impl NetworkConfig {
         Ok(())
     }
 
-    /// A link has one master at most.
-    fn check_masters(&self, devices: &[Found]) -> Result<(), Refusal> {
-        let mut masters: BTreeMap<&DeviceId, &DeviceId> = BTreeMap::new();
-        for found in devices.iter().filter(|found| !matches!(found.device.kind, Kind::Vlan(_))) {
-            let Some(device) = self.device(&found.id) else { continue };
-            for (index, (part, key)) in device.parts().into_iter().enumerate() {
-                if let Some(other) = masters.insert(part, &found.id) {
-                    let expected = "a device that is a member of no other bond or bridge, once";
-                    let refusal = found.place.key(key).index(index).refuse_text(part.as_str(), expected);
-                    return Err(refusal.hint(format!("it is a member of `{other}`")));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A card has one definition, and a name is one link's.
-    fn check_identities(devices: &[Found]) -> Result<(), Refusal> {
-        for (index, found) in devices.iter().enumerate() {
-            let earlier = || devices[..index].iter();
-            if let Some(other) = earlier().find(|other| found.device.is_same_card(&other.device)) {
-                let place = found.place.key("match").key("macaddress");
-                let given = found.device.identity().map(|address| address.to_string()).unwrap_or_default();
-                let refusal =
-                    place.refuse_text(&given, "a hardware address that no other device is found by");
-                let hint = format!(
-                    "push to `{0}`, which has it, or remove `{0}` (`null`) in the same push",
-                    other.id
-                );
-                return Err(refusal.hint(hint));
-            }
-            let Some(name) = &found.device.link_name else { continue };
-            if let Some(other) = earlier().find(|other| other.device.link_name.as_ref() == Some(name)) {
-                let refusal = found.place.refuse_text(name.as_str(), "a link name of its own");
-                return Err(refusal.hint(format!("`{}` has that name", other.id)));
-            }
-        }
-        Ok(())
-    }
-
     /// Walks up from a device; to come back to it means that nothing could ever be created.
-    fn check_no_circle(&self, found: &Found) -> Result<(), Refusal> {
+    fn check_no_circle(&self, found: &Defined<'_>) -> Result<(), Refusal> {
         let mut below: Vec<&DeviceId> = found.device.parts().into_iter().map(|(part, _)| part).collect();
         let mut seen: BTreeSet<&DeviceId> = BTreeSet::new();
         while let Some(id) = below.pop() {
-            if *id == found.id {
+            if id == found.id {
                 return Err(found.place.lacks("devices that are not made of one another in a circle"));
             }
             if seen.insert(id) {
@@ -167,6 +140,60 @@ struct Found {
     id: DeviceId,
     device: Device,
     place: Place,
+}
+
+/// A device of a whole document with where it stands.
+struct Defined<'a> {
+    id: &'a DeviceId,
+    device: &'a Device,
+    place: &'a Place,
+}
+
+/// Of each member its master. A link has one at most.
+fn masters(devices: &[Defined<'_>]) -> Result<BTreeMap<DeviceId, DeviceId>, Refusal> {
+    let mut masters: BTreeMap<DeviceId, DeviceId> = BTreeMap::new();
+    for Defined { id, device, place } in devices {
+        if matches!(device.kind, Kind::Vlan(_)) {
+            continue;
+        }
+        for (index, (part, key)) in device.parts().into_iter().enumerate() {
+            if let Some(other) = masters.insert(part.clone(), (*id).clone()) {
+                let expected = "a device that is a member of no other bond or bridge, once";
+                let refusal = place.key(key).index(index).refuse_text(part.as_str(), expected);
+                return Err(refusal.hint(format!("it is a member of `{other}`")));
+            }
+        }
+    }
+    Ok(masters)
+}
+
+/// A card has one definition, and a name is one link's.
+fn check_identities(devices: &[Defined<'_>]) -> Result<(), Refusal> {
+    let mut cards: BTreeMap<MacAddress, Vec<&Defined<'_>>> = BTreeMap::new();
+    let mut names: BTreeMap<&LinkName, &DeviceId> = BTreeMap::new();
+    for found in devices {
+        let Defined { device, place, .. } = found;
+        if let Some(address) = device.identity() {
+            let earlier = cards.entry(address).or_default();
+            if let Some(other) = earlier.iter().find(|other| device.is_same_card(other.device)) {
+                let expected = "a hardware address that no other device is found by";
+                let refusal =
+                    place.key("match").key("macaddress").refuse_text(&address.to_string(), expected);
+                let hint = format!(
+                    "push to `{0}`, which has it, or remove `{0}` (`null`) in the same push",
+                    other.id
+                );
+                return Err(refusal.hint(hint));
+            }
+            earlier.push(found);
+        }
+        let Some(name) = &device.link_name else { continue };
+        if let Some(other) = names.insert(name, found.id) {
+            let refusal = place.refuse_text(name.as_str(), "a link name of its own");
+            return Err(refusal.hint(format!("`{other}` has that name")));
+        }
+    }
+    Ok(())
 }
 
 /// Reads every section. Devices of which a push says too little to stand alone are checked and left out.

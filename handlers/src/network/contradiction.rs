@@ -112,7 +112,7 @@ fn competing(config: &NetworkConfig, pushed: &BTreeSet<DeviceId>) -> Vec<String>
         }
     }
     let rivals =
-        defaults.into_iter().filter(|(_, ids)| ids.len() > 1 && ids.iter().any(|id| pushed.contains(id)));
+        defaults.into_iter().filter(|(_, ids)| ids.len() > 1 && ids.iter().any(|id| pushed.contains(*id)));
     rivals
         .map(|((is_ipv4, ..), ids)| {
             let family = if is_ipv4 { "IPv4" } else { "IPv6" };

@@ -7,6 +7,7 @@
 //! A card that was applied and then pulled out makes nobody wait but itself: its bond works without it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
@@ -23,8 +24,8 @@ pub(super) type Waiting = BTreeMap<DeviceId, BTreeSet<DeviceId>>;
 /// A config in two parts.
 #[derive(Debug)]
 pub(super) struct Deferral {
-    /// What can be done now.
-    pub(super) now: Desired,
+    /// What can be done now; all of it, if nothing waits.
+    pub(super) now: Rc<Desired>,
     /// What cannot.
     pub(super) waiting: Waiting,
 }
@@ -32,24 +33,32 @@ pub(super) struct Deferral {
 impl Deferral {
     /// Divides a config. `applied` is what the machine has been told so far.
     pub(super) fn of(desired: Desired, applied: &Value, links: &Links) -> Self {
-        if desired.document == *applied {
-            return Self { now: desired, waiting: Waiting::new() };
-        }
-        match Desired::read(applied.clone(), "") {
-            Ok(applied) => Self::against(desired, &applied, links),
+        let config = NetworkConfig::whole(applied, "").ok();
+        Self::between(Rc::new(desired), applied, config.as_ref(), links)
+    }
+
+    /// As [`Self::of`], with what `applied` means; `None` if it cannot be understood.
+    pub(super) fn between(
+        desired: Rc<Desired>,
+        applied: &Value,
+        config: Option<&NetworkConfig>,
+        links: &Links,
+    ) -> Self {
+        match config {
+            Some(config) if desired.document != *applied => Self::against(desired, applied, config, links),
             // What cannot be understood cannot be kept either.
-            Err(_) => Self { now: desired, waiting: Waiting::new() },
+            _ => Self { now: desired, waiting: Waiting::new() },
         }
     }
 
-    fn against(desired: Desired, applied: &Desired, links: &Links) -> Self {
-        let changed = changed_devices(&applied.document, &desired.document);
-        let both = [&desired.config, &applied.config];
+    fn against(desired: Rc<Desired>, applied: &Value, config: &NetworkConfig, links: &Links) -> Self {
+        let changed = changed_devices(applied, &desired.document);
+        let both = [&desired.config, config];
         let ids = both.into_iter().flat_map(|config| config.devices().map(|(id, _)| id));
         let changed: BTreeSet<&DeviceId> = ids.filter(|id| changed.contains(id.as_str())).collect();
         let mut search = Search {
             desired: Side::of(&desired.config),
-            applied: Side::of(&applied.config),
+            applied: Side::of(config),
             links,
             waiting: Waiting::new(),
         };
@@ -59,13 +68,14 @@ impl Deferral {
         if waiting.is_empty() {
             return Self { now: desired, waiting };
         }
-        if let Ok(now) = Desired::read(put_off(&desired.document, &applied.document, &waiting), "") {
-            return Self { now, waiting };
+        if let Ok(now) = Desired::read(put_off(&desired.document, applied, &waiting), "") {
+            return Self { now: Rc::new(now), waiting };
         }
         // The two halves do not fit together: nothing is done before everything can be.
         let cards: BTreeSet<DeviceId> = waiting.into_values().flatten().collect();
         let waiting = changed.into_iter().map(|id| (id.clone(), cards.clone())).collect();
-        Self { now: applied.clone(), waiting }
+        let now = Desired { document: applied.clone(), config: config.clone() };
+        Self { now: Rc::new(now), waiting }
     }
 }
 
@@ -218,7 +228,7 @@ mod tests {
             format!("{id}: {}", cards.join(" "))
         };
         let waiting: Vec<String> = deferral.waiting.iter().map(told).collect();
-        (deferral.now.document, waiting.join(", "))
+        (deferral.now.document.clone(), waiting.join(", "))
     }
 
     #[test]
@@ -353,7 +363,7 @@ mod tests {
                 }
                 let again = Deferral::of(desired.clone(), &deferral.now.document, &links);
                 prop_assert_eq!(&again.now.document, &deferral.now.document);
-                now = deferral.now.document;
+                now = deferral.now.document.clone();
             }
             prop_assert_eq!(now, desired.document);
         }

@@ -1,19 +1,18 @@
 //! The links that the kernel has now: as it tells them, or as the files of a machine that is played by files show them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::address::MacAddress;
 use super::config::NetworkConfig;
 use super::device::{Device, Match};
 use super::name::DeviceId;
+use super::procfs::{is_only_way_by_files, is_used_by_files};
 use crate::system::{KernelLink, KernelNetwork, KernelPart, KernelRouteKind, KernelScope};
 use crate::{Refusal, System};
 
 /// Where the kernel shows its links.
 const LINKS: &str = "/sys/class/net";
-
-/// The kernel's IPv4 routes.
-const ROUTES: &str = "/proc/net/route";
 
 /// The kernel's main routing table.
 const MAIN_TABLE: u32 = 254;
@@ -88,6 +87,8 @@ impl Link {
 pub(super) struct Links {
     /// By rising name.
     links: Vec<Link>,
+    /// Each address that a link has, had or was made with, with the places of those links.
+    by_address: BTreeMap<MacAddress, Vec<usize>>,
     known: bool,
     /// What the kernel has, if it can be asked.
     network: Option<KernelNetwork>,
@@ -102,14 +103,24 @@ impl Links {
             let mut links: Vec<Link> =
                 network.links.iter().map(|link| Link::of_kernel(link, system)).collect();
             links.sort_by(|one, two| one.name.cmp(&two.name));
-            return Ok(Self { links, known: true, network: Some(network) });
+            return Ok(Self::new(links, true, Some(network)));
         }
         let names = system.list(LINKS).map_err(|error| unreadable(&error))?;
         let known = !names.is_empty() || !system.is_sandbox();
         // `bonding_masters` is a file among the links.
         let links =
             names.iter().filter(|name| *name != "bonding_masters").map(|name| Link::read(name, system));
-        Ok(Self { links: links.collect(), known, network: None })
+        Ok(Self::new(links.collect(), known, None))
+    }
+
+    fn new(links: Vec<Link>, known: bool, network: Option<KernelNetwork>) -> Self {
+        let mut by_address: BTreeMap<MacAddress, Vec<usize>> = BTreeMap::new();
+        for (place, link) in links.iter().enumerate() {
+            for address in [link.address, link.before_bond, link.permanent].into_iter().flatten() {
+                by_address.entry(address).or_default().push(place);
+            }
+        }
+        Self { links, by_address, known, network }
     }
 
     /// What the kernel has, if it can be asked.
@@ -124,7 +135,15 @@ impl Links {
 
     /// The link of a name.
     pub(super) fn named(&self, name: &str) -> Option<&Link> {
-        self.links.iter().find(|link| link.name == name)
+        let place = self.links.binary_search_by(|link| link.name.as_str().cmp(name));
+        place.ok().map(|place| &self.links[place])
+    }
+
+    /// The links that have one of these addresses, in whatever way, by rising name.
+    fn with_addresses(&self, addresses: [Option<MacAddress>; 2]) -> Vec<&Link> {
+        let places = addresses.into_iter().flatten().filter_map(|address| self.by_address.get(&address));
+        let places: BTreeSet<usize> = places.flatten().copied().collect();
+        places.into_iter().map(|place| &self.links[place]).collect()
     }
 
     /// True if a link carries traffic: it is up, and has a route or a global address.
@@ -159,19 +178,17 @@ impl Links {
     pub(super) fn of<'a>(&'a self, id: &DeviceId, device: &Device, config: &NetworkConfig) -> Vec<&'a Link> {
         let matching = device.matching();
         let Some(matching) = matching else { return self.named(id.as_str()).into_iter().collect() };
-        let ours = |link: &Link| {
-            config.devices().any(|(_, other)| {
-                other.as_ethernet().is_none()
-                    && other.link_name.as_ref().is_some_and(|name| name.as_str() == link.name)
-            })
-        };
         // After a rename, `match.name` has done its work.
         let renamed = |link: &Link| device.link_name.as_ref().is_some_and(|name| name.as_str() == link.name);
-        // What few links pass comes first: there may be a thousand of them, and as many devices.
-        self.links
-            .iter()
+        // There may be a thousand links, and as many devices.
+        let candidates: Vec<&Link> = match device.identity() {
+            Some(identity) => self.with_addresses([Some(identity), device.settings.macaddress]),
+            None => self.links.iter().collect(),
+        };
+        candidates
+            .into_iter()
             .filter(|link| !link.stacked && has_identity(device, link))
-            .filter(|link| fits(matching, link, renamed(link)) && !ours(link))
+            .filter(|link| fits(matching, link, renamed(link)) && !config.makes(&link.name))
             .collect()
     }
 
@@ -183,7 +200,7 @@ impl Links {
         }
         let mut id = id;
         // A config has no circles, so this ends; the bound says so to whoever reads it.
-        for _ in 0..config.devices().count() {
+        for _ in 0..config.devices().len() {
             let Some(device) = config.device(id) else { return false };
             match &device.kind {
                 super::device::Kind::Ethernet(_) => return self.of(id, device, config).is_empty(),
@@ -230,36 +247,6 @@ pub(super) fn unreadable(error: &io::Error) -> Refusal {
 /// The driver of a card.
 fn driver(link: &str, system: &dyn System) -> Option<String> {
     text(system, &attribute(link, "device/uevent")).and_then(|text| value_of(&text, "DRIVER"))
-}
-
-fn is_used_by_files(link: &Link, system: &dyn System) -> bool {
-    let has_route = lines(system, ROUTES).any(|line| line.split('\t').next() == Some(&link.name));
-    // `fe80…` is in every IPv6 link's table; 00 is the global scope.
-    let has_address = lines(system, "/proc/net/if_inet6").any(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        fields.get(5) == Some(&link.name.as_str()) && fields.get(3) == Some(&"00")
-    });
-    has_route || has_address
-}
-
-fn is_only_way_by_files(link: &Link, system: &dyn System) -> bool {
-    let ipv4 = lines(system, ROUTES).filter_map(|line| {
-        let mut fields = line.split('\t');
-        let link = fields.next()?.to_owned();
-        (fields.next() == Some("00000000")).then_some(link)
-    });
-    let ipv6 = lines(system, "/proc/net/ipv6_route").filter_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let default = fields.first()?.bytes().all(|digit| digit == b'0') && fields.get(1) == Some(&"00");
-        // The kernel keeps an unreachable default on the loopback link.
-        fields.last().filter(|link| default && **link != "lo").map(|link| (*link).to_owned())
-    });
-    let ways: Vec<String> = ipv4.chain(ipv6).collect();
-    !ways.is_empty() && ways.iter().all(|way| *way == link.name)
-}
-
-fn lines(system: &dyn System, path: &str) -> impl Iterator<Item = String> {
-    text(system, path).unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>().into_iter()
 }
 
 fn value_of(text: &str, key: &str) -> Option<String> {

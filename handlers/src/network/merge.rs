@@ -14,12 +14,16 @@ const DEVICE: usize = 2;
 pub(super) fn merge(base: &Value, push: &Value) -> Value {
     let mut merged = base.clone();
     merge_into(&mut merged, push);
-    canonical(&merged)
+    into_canonical(merged)
 }
 
 /// The document with its keys sorted and its empty maps gone: equal documents have equal text.
 pub(super) fn canonical(document: &Value) -> Value {
-    tidy(document, 0).unwrap_or_else(|| Value::Object(Map::new()))
+    into_canonical(document.clone())
+}
+
+fn into_canonical(mut document: Value) -> Value {
+    if tidy(&mut document, 0) { document } else { Value::Object(Map::new()) }
 }
 
 /// The ids of the devices that differ between two documents.
@@ -61,19 +65,24 @@ fn merge_into(base: &mut Value, push: &Value) {
     }
 }
 
-fn tidy(value: &Value, depth: usize) -> Option<Value> {
-    let Value::Object(map) = value else { return Some(value.clone()).filter(|value| !value.is_null()) };
-    let mut keys: Vec<&String> = map.keys().collect();
-    keys.sort();
-    let mut tidied = Map::new();
-    for key in keys {
-        // A `match` without conditions is a mistake that must be seen, not one that goes away.
-        let kept = tidy(&map[key], depth + 1).or_else(|| (key == "match").then(|| Value::Object(Map::new())));
-        if let Some(kept) = kept {
-            tidied.insert(key.clone(), kept);
+/// False if nothing is left of it.
+fn tidy(value: &mut Value, depth: usize) -> bool {
+    let Value::Object(map) = value else { return !value.is_null() };
+    map.retain(|key, value| {
+        if tidy(value, depth + 1) {
+            return true;
         }
+        // A `match` without conditions is a mistake that must be seen, not one that goes away.
+        let stays = key == "match";
+        if stays {
+            *value = Value::Object(Map::new());
+        }
+        stays
+    });
+    if !map.keys().is_sorted() {
+        map.sort_keys();
     }
-    (!tidied.is_empty() || depth == DEVICE).then_some(Value::Object(tidied))
+    !map.is_empty() || depth == DEVICE
 }
 
 #[cfg(test)]

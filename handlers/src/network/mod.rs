@@ -33,6 +33,7 @@ mod observed;
 mod outlook;
 mod place;
 mod planning;
+mod procfs;
 mod push;
 mod rename;
 mod renderer;

@@ -1,5 +1,6 @@
 //! Names: of devices in the document, of links in the kernel, and patterns of the latter.
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use serde_json::Value;
@@ -44,6 +45,13 @@ impl DeviceId {
     /// The id as a link's name: for a device that we create, or that is found by nothing but its id.
     pub(super) fn as_link_name(&self, place: &Place) -> Result<LinkName, Refusal> {
         LinkName::from_text(&self.0, place)
+    }
+}
+
+/// It compares as its text does.
+impl Borrow<str> for DeviceId {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

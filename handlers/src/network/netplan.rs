@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::activation::{self, Activator};
 use super::address::MacAddress;
 use super::device::{Device, Section};
-use super::link::unreadable;
+use super::link::{Links, unreadable};
 use super::name::{DeviceId, Pattern};
 use super::renderer::{Desired, Origin, RenderedFile, Renderer};
 use super::take_over;
@@ -69,6 +69,7 @@ impl Renderer for Netplan {
         devices: &BTreeSet<DeviceId>,
         desired: &Desired,
         _ours: &BTreeSet<String>,
+        _links: &Links,
         system: &dyn System,
     ) -> Result<Vec<String>, Refusal> {
         let mut backend = None;
@@ -108,7 +109,12 @@ impl Renderer for Netplan {
         }
     }
 
-    fn render(&self, desired: &Desired, _system: &dyn System) -> Result<Vec<RenderedFile>, Refusal> {
+    fn render(
+        &self,
+        desired: &Desired,
+        _links: &Links,
+        _system: &dyn System,
+    ) -> Result<Vec<RenderedFile>, Refusal> {
         let text = crate::yaml::write(&envelope(&desired.document));
         // 0600, because such a file may hold keys of wireless networks.
         let file = FileState::of_root(format!("{HEADER}{text}"), 0o600);

@@ -12,7 +12,7 @@ use super::contradiction;
 use super::expectation::Expectation;
 use super::hidden::has_hidden;
 use super::link::{Links, unreadable};
-use super::renderer::{Desired, RenderedFile, Renderer, choose};
+use super::renderer::{RenderedFile, Renderer, choose};
 use super::take_over;
 use super::wanted::{Task, Wish, has_devices};
 use crate::{FileChange, FileState, Held, Plan, Refusal, Step, System, Verification};
@@ -44,17 +44,18 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
         let expected = "files that are as they were written";
         return Err(Refusal::at("network", expected).given(warning).hint("push what is wanted"));
     }
-    let wanted = wish.onto(&base.document)?;
-    let change = Change::new(&base, &wanted, &links).map_err(|refusal| wanted.tell(refusal))?;
+    let mut wanted = wish.onto(&base.document)?;
+    let document = std::mem::take(&mut wanted.document);
+    let change = Change::new(&base, document, &wanted, &links).map_err(|refusal| wanted.tell(refusal))?;
     backend::check(&change.desired.document, wanted.path(), &*renderer)?;
     let rivals = renderer
-        .check_conflicts(&change.pushed, &change.desired, &base.ours, system)
+        .check_conflicts(&change.pushed, &change.desired, &base.ours, &links, system)
         .map_err(|refusal| wanted.tell(refusal))?;
     let kept = if change.is_none() { kept_files(memory.as_ref(), &base, system)? } else { None };
     let is_kept = kept.is_some();
     let mut rendered = match kept {
         Some(kept) => kept,
-        None => renderer.render(&change.deferral.now, system)?,
+        None => renderer.render(&change.deferral.now, &links, system)?,
     };
     rendered.extend(take_over::file(&change.desired.document));
     let mut next = Memory::of(&change.desired.document, &change.deferral, &rendered);
@@ -70,8 +71,7 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     }
     plan.warnings.extend(base.warning.iter().chain(wanted.warnings()).cloned());
     plan.conflicts = rivals;
-    let Desired { config, .. } = &change.desired;
-    plan.warnings.extend(contradiction::warnings(config, &change.pushed, wanted.path()));
+    plan.warnings.extend(contradiction::warnings(&change.desired.config, &change.pushed, wanted.path()));
     // Files may be in place already, of a try that was interrupted before they were acted on.
     let as_held = || memory.as_ref().is_some_and(|memory| memory.files == next.files);
     let is_active = files.is_empty() && (is_kept || as_held());
@@ -131,7 +131,8 @@ fn file_changes(
             changes.push(FileChange { path: path.clone(), before, after: Some(after), secret });
         }
     }
-    for path in ours.iter().filter(|path| !rendered.iter().any(|file| file.path == **path)) {
+    let stay: BTreeSet<&str> = rendered.iter().map(|file| file.path.as_str()).collect();
+    for path in ours.iter().filter(|path| !stay.contains(path.as_str())) {
         if let Some(before) = read(path)? {
             changes.push(FileChange { path: path.clone(), before: Some(before), after: None, secret });
         }

@@ -1,5 +1,7 @@
 //! A push as it came: of version 1 or 2, as JSON or as YAML in a text.
 
+use std::rc::Rc;
+
 use serde_json::Value;
 
 use super::config::{NetworkConfig, unwrap_envelope};
@@ -11,7 +13,7 @@ use crate::Refusal;
 #[derive(Debug)]
 pub(super) struct Push {
     /// As it was sent, without the envelope.
-    document: Value,
+    document: Rc<Value>,
     /// What faults call its top.
     path: &'static str,
     is_version_1: bool,
@@ -21,7 +23,7 @@ pub(super) struct Push {
 #[derive(Debug)]
 pub(super) struct Settled {
     /// The document.
-    pub(super) document: Value,
+    pub(super) document: Rc<Value>,
     /// What faults call its top.
     pub(super) path: &'static str,
     /// What the sender should know.
@@ -44,7 +46,8 @@ impl Push {
             other => other,
         };
         let (document, path) = unwrap_envelope(payload)?;
-        let push = Self { document: document.clone(), path, is_version_1: v1::is_version_1(document) };
+        let is_version_1 = v1::is_version_1(document);
+        let push = Self { document: Rc::new(document.clone()), path, is_version_1 };
         push.settle(None)?;
         Ok(push)
     }
@@ -65,13 +68,16 @@ impl Push {
             let known = base.map(Known::of);
             let v1::Converted { document, trace, warnings } =
                 v1::convert(&self.document, &place, known.as_ref())?;
-            Settled { document, path: self.path, warnings, trace }
+            Settled { document: Rc::new(document), path: self.path, warnings, trace }
         } else {
-            let document = self.document.clone();
+            let document = Rc::clone(&self.document);
             Settled { document, path: self.path, warnings: Vec::new(), trace: Trace::default() }
         };
-        NetworkConfig::check_push(&settled.document, settled.path)
-            .map_err(|refusal| settled.tell(refusal))?;
+        // Of version 2 it is what it was when it was read.
+        if self.is_version_1 || base.is_none() {
+            NetworkConfig::check_push(&settled.document, settled.path)
+                .map_err(|refusal| settled.tell(refusal))?;
+        }
         Ok(settled)
     }
 }

@@ -9,7 +9,7 @@ use super::config::NetworkConfig;
 use super::device::Device;
 use super::eni::Eni;
 use super::instance_config;
-use super::link::unreadable;
+use super::link::{Links, unreadable};
 use super::merge::canonical;
 use super::name::DeviceId;
 use super::netplan::Netplan;
@@ -94,11 +94,17 @@ pub(super) trait Renderer {
         devices: &BTreeSet<DeviceId>,
         desired: &Desired,
         ours: &BTreeSet<String>,
+        links: &Links,
         system: &dyn System,
     ) -> Result<Vec<String>, Refusal>;
 
-    /// Every file of the config, in order of path.
-    fn render(&self, desired: &Desired, system: &dyn System) -> Result<Vec<RenderedFile>, Refusal>;
+    /// Every file of the config, in order of path. Formats that go by names take them from the links that are there.
+    fn render(
+        &self,
+        desired: &Desired,
+        links: &Links,
+        system: &dyn System,
+    ) -> Result<Vec<RenderedFile>, Refusal>;
 
     /// True if what is rendered finds this card only once it has its `set-name`.
     fn needs_name(&self, device: &Device) -> bool;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::base::Memory;
 use super::device::Section;
-use super::merge::{canonical, changed_devices, devices, merge};
+use super::merge::{changed_devices, devices, merge};
 use super::name::DeviceId;
 use super::place::{Place, Reading};
 use super::push::{Push, Settled};
@@ -106,8 +106,9 @@ fn merged(base: &Value, settled: &Settled) -> Result<Value, Refusal> {
             return Err(place.key("version").lacks("2, the version of network-config that is applied"));
         }
         map.insert("version".to_owned(), json!(2));
+        map.sort_keys();
     }
-    Ok(canonical(&document))
+    Ok(document)
 }
 
 /// True if a document has any.

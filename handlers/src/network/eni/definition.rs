@@ -83,7 +83,7 @@ fn rank(id: &DeviceId, device: &Device, config: &NetworkConfig) -> Rank {
         (None, _) => 1,
         (Some(_), Some(_)) => 2,
     };
-    (group, height(device, config, config.devices().count()), device.section())
+    (group, height(device, config, config.devices().len()), device.section())
 }
 
 /// A config has no circles, so this ends; the bound says so to whoever reads it.

@@ -62,6 +62,7 @@ impl Renderer for Eni {
         devices: &BTreeSet<DeviceId>,
         desired: &Desired,
         ours: &BTreeSet<String>,
+        links: &Links,
         system: &dyn System,
     ) -> Result<Vec<String>, Refusal> {
         let file = file(system);
@@ -70,8 +71,7 @@ impl Renderer for Eni {
             return Err(Refusal::at("network", format!("a `{TOP}` that has ifupdown read `{file}`"))
                 .hint(format!("add the line `source /etc/network/interfaces.d/*` to `{TOP}`")));
         }
-        let links = Links::look(system)?;
-        let names = Names::of(&desired.config, &links);
+        let names = Names::of(&desired.config, links);
         let mut warnings: Vec<String> = (present.unfollowed.iter())
             .map(|(word, path)| format!("`{path}` sources `{word}`, which was not looked into for conflicts"))
             .collect();
@@ -80,7 +80,7 @@ impl Renderer for Eni {
         check_rules(&desired.config, ours, system)?;
         for (id, device) in devices.iter().filter_map(|id| Some((id, desired.config.device(id)?))) {
             let before = inherited.as_ref().and_then(|config| {
-                let names = Names::of(config, &links);
+                let names = Names::of(config, links);
                 Some(loss::Losses::of(id, config.device(id)?, config, &names))
             });
             let losses = loss::Losses::of(id, device, &desired.config, &names);
@@ -97,9 +97,14 @@ impl Renderer for Eni {
         Ok(warnings)
     }
 
-    fn render(&self, desired: &Desired, system: &dyn System) -> Result<Vec<RenderedFile>, Refusal> {
+    fn render(
+        &self,
+        desired: &Desired,
+        links: &Links,
+        system: &dyn System,
+    ) -> Result<Vec<RenderedFile>, Refusal> {
         let mut stanzas = vec![loopback()];
-        let definitions = definitions(&desired.config, &Links::look(system)?);
+        let definitions = definitions(&desired.config, links);
         let mut names: Vec<&LinkName> = definitions.iter().map(|definition| &definition.name).collect();
         names.sort();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {

@@ -102,7 +102,7 @@ const fn kind(device: &Device) -> Option<&'static str> {
 fn is_by_hand(id: &DeviceId, device: &Device, config: &NetworkConfig) -> bool {
     let mut below = Some((id, device));
     // A config has no circles, so this ends; the bound says so to whoever reads it.
-    for _ in 0..=config.devices().count() {
+    for _ in 0..=config.devices().len() {
         let Some((_, device)) = below else { return false };
         if device.settings.activation_mode.is_some() {
             return true;

@@ -1,5 +1,7 @@
 //! Profiles that are not ours, in each format that NetworkManager reads.
 
+use std::collections::BTreeSet;
+
 use super::super::address::MacAddress;
 use super::super::device::Device;
 use super::super::link::{text, unreadable};
@@ -31,15 +33,21 @@ pub(super) struct ForeignProfile {
 }
 
 impl ForeignProfile {
-    /// Every profile on the machine, ours among them.
-    pub(super) fn all(main: &MainConfig, system: &dyn System) -> Result<Vec<Self>, Refusal> {
+    /// Every profile on the machine but ours.
+    pub(super) fn all(
+        main: &MainConfig,
+        ours: &BTreeSet<String>,
+        system: &dyn System,
+    ) -> Result<Vec<Self>, Refusal> {
         let list = |folder: &str| system.list(folder).map_err(|error| unreadable(&error));
         let mut found = Vec::new();
         for folder in FOLDERS {
             for name in list(folder)?.into_iter().filter(|name| is_read(name, folder == FOLDER)) {
                 let path = format!("{folder}/{name}");
-                let content = text(system, &path).unwrap_or_default();
-                found.push(Self::of_keyfile(path, &content));
+                if !ours.contains(&path) {
+                    let content = text(system, &path).unwrap_or_default();
+                    found.push(Self::of_keyfile(path, &content));
+                }
             }
         }
         let reads = |plugin: &str| {

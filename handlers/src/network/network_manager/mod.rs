@@ -20,7 +20,7 @@ use super::activation::{self, Activator};
 use super::config::NetworkConfig;
 use super::device::{Device, Ethernet};
 use super::instance_config;
-use super::link::unreadable;
+use super::link::{Links, unreadable};
 use super::name::DeviceId;
 use super::networkd::naming_file;
 use super::renderer::{Desired, RenderedFile, Renderer};
@@ -117,10 +117,11 @@ impl Renderer for NetworkManager {
         devices: &BTreeSet<DeviceId>,
         desired: &Desired,
         ours: &BTreeSet<String>,
+        _links: &Links,
         system: &dyn System,
     ) -> Result<Vec<String>, Refusal> {
         let main = MainConfig::read(system)?;
-        let profiles = ForeignProfile::all(&main, system)?;
+        let profiles = ForeignProfile::all(&main, ours, system)?;
         let inherited = self.inherited(system)?.and_then(|document| NetworkConfig::whole(&document, "").ok());
         let mut warnings = Vec::new();
         for (id, device) in desired.config.devices() {
@@ -143,7 +144,7 @@ impl Renderer for NetworkManager {
             if let Some(path) = main.leaves_alone(device) {
                 return Err(unmanaged(id, device, path));
             }
-            for other in profiles.iter().filter(|other| !ours.contains(&other.path)) {
+            for other in &profiles {
                 if other.defines(device) {
                     let is_cloud_inits = other.path.starts_with(&format!("{FOLDER}/{PREFIX}"));
                     return Err(instance_config::conflict(id, device, &other.path, is_cloud_inits));
@@ -160,7 +161,12 @@ impl Renderer for NetworkManager {
         Ok(warnings)
     }
 
-    fn render(&self, desired: &Desired, _system: &dyn System) -> Result<Vec<RenderedFile>, Refusal> {
+    fn render(
+        &self,
+        desired: &Desired,
+        _links: &Links,
+        _system: &dyn System,
+    ) -> Result<Vec<RenderedFile>, Refusal> {
         let mut files = Vec::new();
         for (id, device) in desired.config.devices() {
             // NetworkManager reads no profile that others than root may read.

@@ -11,7 +11,7 @@ use super::activation::{self, Activator};
 use super::address::MacAddress;
 use super::device::{Device, Ethernet};
 use super::instance_config;
-use super::link::{text, unreadable};
+use super::link::{Links, text, unreadable};
 use super::name::{DeviceId, Pattern};
 use super::renderer::{Desired, RenderedFile, Renderer};
 use crate::{FileState, Refusal, System};
@@ -44,6 +44,7 @@ impl Renderer for Networkd {
         devices: &BTreeSet<DeviceId>,
         desired: &Desired,
         ours: &BTreeSet<String>,
+        _links: &Links,
         system: &dyn System,
     ) -> Result<Vec<String>, Refusal> {
         for name in files(system)?.into_iter().filter(|name| name.ends_with(".network")) {
@@ -66,7 +67,12 @@ impl Renderer for Networkd {
         Ok(Vec::new())
     }
 
-    fn render(&self, desired: &Desired, system: &dyn System) -> Result<Vec<RenderedFile>, Refusal> {
+    fn render(
+        &self,
+        desired: &Desired,
+        _links: &Links,
+        system: &dyn System,
+    ) -> Result<Vec<RenderedFile>, Refusal> {
         let (uid, gid) = owner(system);
         let mut files = Vec::new();
         for (id, device) in desired.config.devices() {

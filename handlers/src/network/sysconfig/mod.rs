@@ -70,11 +70,11 @@ impl Renderer for Sysconfig {
         devices: &BTreeSet<DeviceId>,
         desired: &Desired,
         ours: &BTreeSet<String>,
+        links: &Links,
         system: &dyn System,
     ) -> Result<Vec<String>, Refusal> {
         let stack = Stack::of(system)?;
-        let links = Links::look(system)?;
-        let interfaces = Interfaces::of(&desired.config, &links);
+        let interfaces = Interfaces::of(&desired.config, links);
         for (id, device) in devices.iter().filter_map(|id| Some((id, desired.config.device(id)?))) {
             let names = interfaces.names(id);
             foreign::check_name(id, device, names)?;
@@ -84,7 +84,7 @@ impl Renderer for Sysconfig {
                 return Err(Refusal::at(format!("network.ethernets.{id}.match"), expected));
             }
         }
-        let ours = &foreign::check_paths(&self.render(desired, system)?, ours, system)?;
+        let ours = &foreign::check_paths(&self.render(desired, links, system)?, ours, system)?;
         foreign::check_ifcfg(devices, desired, &interfaces, ours, (stack, system))?;
         let mut warnings = self.check_losses(devices, desired, &interfaces, (stack, system))?;
         if stack == Stack::NetworkManager {
@@ -104,9 +104,14 @@ impl Renderer for Sysconfig {
         Ok(warnings)
     }
 
-    fn render(&self, desired: &Desired, system: &dyn System) -> Result<Vec<RenderedFile>, Refusal> {
+    fn render(
+        &self,
+        desired: &Desired,
+        links: &Links,
+        system: &dyn System,
+    ) -> Result<Vec<RenderedFile>, Refusal> {
         let stack = Stack::of(system)?;
-        let interfaces = Interfaces::of(&desired.config, &Links::look(system)?);
+        let interfaces = Interfaces::of(&desired.config, links);
         let mut files = Vec::new();
         for (id, device) in desired.config.devices() {
             for name in interfaces.names(id) {

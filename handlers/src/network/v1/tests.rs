@@ -163,7 +163,7 @@ proptest! {
             .map_err(|refusal| TestCaseError::fail(refusal.to_string()))?;
         let entries = document["config"].as_array().unwrap();
         // Each device, and the member that nobody defined.
-        prop_assert_eq!(config.devices().count(), entries.len() + 1);
+        prop_assert_eq!(config.devices().len(), entries.len() + 1);
         for (entry, (kind, key)) in entries.iter().flat_map(|entry| [(entry, ("static", false)), (entry, ("dhcp4", true))]) {
             let subnets = entry["subnets"].as_array().into_iter().flatten();
             let sent: BTreeSet<&str> = subnets
