@@ -34,8 +34,11 @@ impl<'a> Object<'a> {
         key: &'static str,
         parse: impl FnOnce(&'a Value, &Place) -> Result<T, Refusal>,
     ) -> Result<Option<T>, Refusal> {
-        self.known.push(key);
-        match self.map.get(key) {
+        // Nothing is refused for being unknown where everything may stay.
+        if self.place.reading() == Reading::Push {
+            self.known.push(key);
+        }
+        match entry(self.map, key) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => parse(value, &self.place.key(key)).map(Some),
         }
@@ -72,7 +75,7 @@ impl<'a> Object<'a> {
         if self.place.reading() == Reading::Whole {
             return Ok(());
         }
-        let given = keys.iter().find(|(key, _)| self.map.get(*key).is_some_and(|value| !value.is_null()));
+        let given = keys.iter().find(|(key, _)| entry(self.map, key).is_some_and(|value| !value.is_null()));
         given.map_or(Ok(()), |(key, why)| {
             let refusal = self.place.key(key).refuse_text(key, "no such key: it is not supported");
             Err(refusal.hint(*why))
@@ -89,6 +92,16 @@ impl<'a> Object<'a> {
             Some(unknown) => Err(unknown_key(&self.place, unknown, &self.known)),
         }
     }
+}
+
+/// The value of a key. A device has a handful of keys and is asked for some forty: to look at all it has is less work than
+/// to hash each of those.
+fn entry<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    const HANDFUL: usize = 8;
+    if map.len() > HANDFUL {
+        return map.get(key);
+    }
+    map.iter().find(|(other, _)| *other == key).map(|(_, value)| value)
 }
 
 /// A fault: this key is not one of those that may be here.

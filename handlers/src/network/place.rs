@@ -29,8 +29,13 @@ impl Place {
 
     /// The place of a key in the map that is here.
     pub(super) fn key(&self, key: &str) -> Self {
-        let dot = if self.path.is_empty() { "" } else { "." };
-        Self { path: format!("{}{dot}{key}", self.path), reading: self.reading }
+        let mut path = String::with_capacity(self.path.len() + 1 + key.len());
+        path.push_str(&self.path);
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(key);
+        Self { path, reading: self.reading }
     }
 
     /// The place of an element of the list that is here.

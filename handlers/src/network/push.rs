@@ -48,7 +48,10 @@ impl Push {
         let (document, path) = unwrap_envelope(payload)?;
         let is_version_1 = v1::is_version_1(document);
         let push = Self { document: Rc::new(document.clone()), path, is_version_1 };
-        push.settle(None)?;
+        let settled = push.settle(None)?;
+        if !is_version_1 {
+            check(&settled)?;
+        }
         Ok(push)
     }
 
@@ -63,23 +66,23 @@ impl Push {
     }
 
     fn settle(&self, base: Option<&Value>) -> Result<Settled, Refusal> {
-        let settled = if self.is_version_1 {
-            let place = Place::top(self.path, Reading::Push);
-            let known = base.map(Known::of);
-            let v1::Converted { document, trace, warnings } =
-                v1::convert(&self.document, &place, known.as_ref())?;
-            Settled { document: Rc::new(document), path: self.path, warnings, trace }
-        } else {
+        if !self.is_version_1 {
+            // It is what it was when it was read.
             let document = Rc::clone(&self.document);
-            Settled { document, path: self.path, warnings: Vec::new(), trace: Trace::default() }
-        };
-        // Of version 2 it is what it was when it was read.
-        if self.is_version_1 || base.is_none() {
-            NetworkConfig::check_push(&settled.document, settled.path)
-                .map_err(|refusal| settled.tell(refusal))?;
+            return Ok(Settled { document, path: self.path, warnings: Vec::new(), trace: Trace::default() });
         }
+        let place = Place::top(self.path, Reading::Push);
+        let known = base.map(Known::of);
+        let v1::Converted { document, trace, warnings } =
+            v1::convert(&self.document, &place, known.as_ref())?;
+        let settled = Settled { document: Rc::new(document), path: self.path, warnings, trace };
+        check(&settled)?;
         Ok(settled)
     }
+}
+
+fn check(settled: &Settled) -> Result<(), Refusal> {
+    NetworkConfig::check_push(&settled.document, settled.path).map_err(|refusal| settled.tell(refusal))
 }
 
 impl Settled {
