@@ -13,6 +13,7 @@ use std::io;
 
 use crate::colon_file::ColonFile;
 use crate::presence::await_path;
+use crate::system::FileEdit;
 use crate::{
     FileState, Held, Invocation, LineState, Plan, Preimage, Step, System, UndoCommand, Verification, network,
     set_passwords,
@@ -55,10 +56,13 @@ impl fmt::Display for Outcome {
 /// Carries out the plan. If a step fails, the machine is put back to the preimage, and the commands that ran are
 /// undone in their order.
 pub fn apply(plan: &Plan, preimage: &Preimage, system: &dyn System) -> Outcome {
-    for (done, step) in plan.steps.iter().enumerate() {
-        if let Err(reason) = take(step, system) {
-            // The failed step counts as done: a command that failed may have had half its effect.
-            let undone = undo_steps(&plan.steps[..=done], preimage, system);
+    let mut done = 0;
+    // Files that stand together are changed together: what makes them durable is paid for once.
+    for steps in plan.steps.chunk_by(|one, other| matches!((one, other), (Step::File(_), Step::File(_)))) {
+        done += steps.len();
+        if let Err(reason) = take(steps, system) {
+            // What failed counts as done: a command that failed may have had half its effect.
+            let undone = undo_steps(&plan.steps[..done], preimage, system);
             return Outcome::Failed { reason, undone };
         }
     }
@@ -91,17 +95,26 @@ pub fn take_back(preimage: &Preimage, system: &dyn System) -> Result<(), String>
     put_everything_back(&preimage.commands, preimage, system)
 }
 
-fn take(step: &Step, system: &dyn System) -> Result<(), String> {
+/// Takes one step, or some that change files.
+fn take(steps: &[Step], system: &dyn System) -> Result<(), String> {
+    let edits: Vec<FileEdit<'_>> = steps.iter().filter_map(edit).collect();
+    if !edits.is_empty() {
+        return system.change_files(&edits).map_err(|error| error.to_string());
+    }
+    steps.iter().try_for_each(|step| take_one(step, system))
+}
+
+fn edit(step: &Step) -> Option<FileEdit<'_>> {
+    let Step::File(change) = step else { return None };
+    Some((&change.path, change.after.as_ref()))
+}
+
+fn take_one(step: &Step, system: &dyn System) -> Result<(), String> {
     match step {
-        Step::File(change) => match &change.after {
-            Some(file) => system.write(&change.path, file),
-            None => system.remove(&change.path),
-        }
-        .map_err(|error| error.to_string()),
+        Step::File(_) | Step::AtUndo(_) => Ok(()),
         Step::Run { command, .. } => run(command, system),
         Step::Regenerate { command, folder } => regenerate(command, folder, system),
         Step::Await { path, what } => await_path(path, what, system).map_err(|error| error.to_string()),
-        Step::AtUndo(_) => Ok(()),
         Step::Show(line) => system.show_on_console(line).map_err(|error| error.to_string()),
         Step::Verify(Verification::Network(expectation)) => network::verify(expectation, system),
         Step::Verify(Verification::Passwords(expectation)) => set_passwords::verify(expectation, system),

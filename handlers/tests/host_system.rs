@@ -54,6 +54,54 @@ fn a_file_is_written_replaced_read_and_removed() {
 }
 
 #[test]
+fn many_files_are_changed_together() {
+    let (folder, system) = sandbox();
+    let state = |text: String| mine(folder.path(), &text, 0o644);
+    // More than are open at a time, in two folders.
+    let path = |number: u32| format!("/etc/{}/{number:03}", if number < 150 { "a" } else { "b" });
+    let paths: Vec<String> = (0..200).map(path).collect();
+    let files: Vec<FileState> = (0..200).map(|number| state(format!("first {number}"))).collect();
+    let all = paths.iter().zip(&files).map(|(path, file)| (path.as_str(), Some(file)));
+    system.change_files(&all.collect::<Vec<_>>()).unwrap();
+    for (path, file) in paths.iter().zip(&files) {
+        assert_eq!(system.read(path).unwrap().as_ref(), Some(file), "{path}");
+    }
+    fs::write(folder.path().join("etc/a/.100.cloud-channel-00c0ffee"), "left").unwrap();
+    let second = state("second".to_owned());
+    let edits = paths
+        .iter()
+        .enumerate()
+        .map(|(number, path)| (path.as_str(), Some(&second).filter(|_| number.is_multiple_of(2))));
+    system.change_files(&edits.collect::<Vec<_>>()).unwrap();
+    let stay = |range: std::ops::Range<u32>| -> Vec<String> {
+        range.step_by(2).map(|number| format!("{number:03}")).collect()
+    };
+    assert_eq!(names(&folder.path().join("etc/a")), stay(0..150), "and nothing is left of a killed run");
+    assert_eq!(names(&folder.path().join("etc/b")), stay(150..200));
+    assert!(paths.iter().step_by(2).all(|path| system.read(path).unwrap().as_ref() == Some(&second)));
+    system.change_files(&[("/no/such/x", None), ("/etc/a/000", None)]).unwrap();
+    assert!(!folder.path().join("no").exists(), "no folder is made for what is to go");
+}
+
+#[test]
+fn of_files_that_are_changed_together_one_that_cannot_be_is_named() {
+    let (folder, system) = sandbox();
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    let new = mine(folder.path(), "new", 0o644);
+    let fault = |bad: &str| {
+        let edits = [("/a", Some(&new)), (bad, Some(&new)), ("/c", None)];
+        system.change_files(&edits).unwrap_err().to_string()
+    };
+    let told = fault("/folder");
+    assert!(told.starts_with("cannot write `/folder`: it is a folder"), "{told}");
+    // The name is not too long, and a draft's is.
+    let long = format!("/{}", "x".repeat(250));
+    let told = fault(&long);
+    assert!(told.starts_with(&format!("cannot write `{long}`: ")), "{told}");
+    assert_eq!(names(folder.path()), ["folder"], "no draft stays");
+}
+
+#[test]
 fn what_a_killed_run_left_is_cleared_and_other_files_stay() {
     let (folder, system) = sandbox();
     for name in [".x.cloud-channel-00c0ffee", ".y.cloud-channel-00c0ffee", ".x", "x.cloud-channel-00c0ffee"] {

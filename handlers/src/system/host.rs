@@ -12,7 +12,7 @@ use rustix::rand::GetRandomFlags;
 
 use super::generated::Before;
 use super::tree::{Plain, Tree, TreePath};
-use super::{FileState, Invocation, KernelNetwork, LARGEST_FILE, System, command, durable, kernel};
+use super::{FileEdit, FileState, Invocation, KernelNetwork, LARGEST_FILE, System, command, durable, kernel};
 use crate::Secret;
 
 /// A folder of the machine has far fewer names; more are a mistake or an attack.
@@ -41,6 +41,22 @@ impl HostSystem {
     #[must_use]
     pub const fn sandbox(root: PathBuf) -> Self {
         Self { tree: Tree::new(root), sandbox: true }
+    }
+
+    /// Changes files of one folder.
+    fn change_folder(&self, edits: &[(TreePath<'_>, Option<&FileState>)]) -> io::Result<()> {
+        let told = |place: usize, error: io::Error| {
+            let (path, after) = &edits[place];
+            path.fault(if after.is_some() { "write" } else { "remove" }, error)
+        };
+        // Of what is to be removed, nothing has to be there.
+        let writes = edits.iter().position(|(_, after)| after.is_some());
+        let place = writes.unwrap_or_default();
+        let folder =
+            self.tree.folder(&edits[place].0, writes.is_some()).map_err(|error| told(place, error))?;
+        let Some(folder) = folder else { return Ok(()) };
+        let edits: Vec<FileEdit<'_>> = edits.iter().map(|(path, after)| (path.name, *after)).collect();
+        durable::change(&folder, &edits).map_err(|(place, error)| told(place, error))
     }
 
     fn lock_accounts(&self) -> io::Result<OwnedFd> {
@@ -131,21 +147,18 @@ impl System for HostSystem {
     }
 
     fn write(&self, path: &str, file: &FileState) -> io::Result<()> {
-        let path = TreePath::parse(path)?;
-        let write = || {
-            let folder = self.tree.folder(&path, true)?.ok_or(io::ErrorKind::NotFound)?;
-            durable::write(&folder, path.name, file)
-        };
-        write().map_err(|error| path.fault("write", error))
+        self.change_files(&[(path, Some(file))])
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        let path = TreePath::parse(path)?;
-        let remove = || match self.tree.folder(&path, false)? {
-            Some(folder) => durable::remove(&folder, path.name),
-            None => Ok(()),
-        };
-        remove().map_err(|error| path.fault("remove", error))
+        self.change_files(&[(path, None)])
+    }
+
+    fn change_files(&self, edits: &[FileEdit<'_>]) -> io::Result<()> {
+        let parsed = edits.iter().map(|(path, after)| Ok((TreePath::parse(path)?, *after)));
+        let parsed = parsed.collect::<io::Result<Vec<_>>>()?;
+        let groups = parsed.chunk_by(|(one, _), (other, _)| one.folders == other.folders);
+        groups.into_iter().try_for_each(|group| self.change_folder(group))
     }
 
     fn run(&self, invocation: &Invocation) -> io::Result<String> {

@@ -60,6 +60,9 @@ impl fmt::Debug for FileState {
     }
 }
 
+/// A file's path or name, and what it is to be; `None` removes it.
+pub type FileEdit<'a> = (&'a str, Option<&'a FileState>);
+
 /// One command: a program, its arguments, and what it reads. Never a shell line.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Invocation {
@@ -105,6 +108,18 @@ pub trait System: Send + Sync {
     /// # Errors
     /// If the path is not a regular file, or removing fails.
     fn remove(&self, path: &str) -> io::Result<()>;
+
+    /// Writes and removes files, in order. Each is changed as by [`write`](System::write) and [`remove`](System::remove), and
+    /// all of them are durable when this comes back; a crash before that may leave some of them old and some new.
+    ///
+    /// # Errors
+    /// As of those, for the first that fails. What comes before it may have been changed.
+    fn change_files(&self, edits: &[FileEdit<'_>]) -> io::Result<()> {
+        edits.iter().try_for_each(|(path, after)| match after {
+            Some(file) => self.write(path, file),
+            None => self.remove(path),
+        })
+    }
 
     /// Runs a command, waits for it, and gives back what it wrote on standard output.
     ///
