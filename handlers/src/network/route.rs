@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::address::{Cidr, ip};
 use super::object::Object;
-use super::place::Place;
+use super::place::{Place, Reading};
 use super::value::{boolean, keyword, number, text};
 use crate::Refusal;
 
@@ -48,8 +48,14 @@ pub(super) struct Route {
     pub(super) receive_window: Option<u32>,
 }
 
+/// The word for a default route, of whichever family its next hop is.
+const DEFAULT: &str = "default";
+
+/// The type of a route that is told no other.
+const UNICAST: &str = "unicast";
+
 const TYPES: &[&str] = &[
-    "unicast",
+    UNICAST,
     "anycast",
     "blackhole",
     "broadcast",
@@ -72,14 +78,19 @@ impl Route {
         let to = object.read("to", |value, place| Ok((text(value, place)?.to_owned(), place.clone())))?;
         let via = object.read("via", ip)?;
         let from = object.read("from", ip)?;
+        let names_family = via.or(from).is_some() || to.as_ref().is_some_and(|(to, _)| to != DEFAULT);
+        let kind = object.read("type", keyword(TYPES))?;
+        let scope = object.read("scope", keyword(SCOPES))?;
+        // Without a next hop it leads to what is on the link, as with netplan; cloud-init says it so for EC2's cards.
+        let is_direct = via.is_none() && names_family && kind.is_none_or(|kind| kind == UNICAST);
         let route = Self {
             to: destination(to, via.or(from), place)?,
             via,
             from,
             metric: object.read("metric", number(0..=u32::MAX))?,
             on_link: object.read("on-link", boolean)?,
-            kind: object.read("type", keyword(TYPES))?,
-            scope: object.read("scope", keyword(SCOPES))?,
+            kind,
+            scope: scope.or_else(|| is_direct.then_some("link")),
             table: object.read("table", number(1..=u32::MAX))?,
             mtu: object.read("mtu", number(68..=u32::MAX))?,
             congestion_window: object.read("congestion-window", number(1..=u32::MAX))?,
@@ -98,10 +109,10 @@ impl Route {
                 return Err(place.key(key).refuse_text(&address.to_string(), expected));
             }
         }
-        let unicast = self.kind.is_none_or(|kind| kind == "unicast");
+        let unicast = self.kind.is_none_or(|kind| kind == UNICAST);
         let global = self.scope.is_none_or(|scope| scope == "global");
         if self.via.is_none() && unicast && global {
-            let hint = "a route to what is on the link itself has `scope: link`";
+            let hint = "a route to what is on the link itself has `scope: link` and a network, as `0.0.0.0/0` or `::/0`";
             return Err(place.key("via").lacks("the address of the next hop").hint(hint));
         }
         Ok(())
@@ -115,7 +126,7 @@ fn destination(
 ) -> Result<Destination, Refusal> {
     let expected = "`default`, or a network such as `198.51.100.0/24`";
     let Some((given, place)) = to else { return Err(route.key("to").lacks(expected)) };
-    if given == "default" {
+    if given == DEFAULT {
         let everything = match like {
             Some(IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
             Some(IpAddr::V4(_)) | None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -164,6 +175,23 @@ impl PolicyRule {
         if rule.from.is_none() && rule.to.is_none() {
             return Err(place.lacks("a rule with `from`, `to` or both"));
         }
+        if place.reading() == Reading::Push {
+            rule.check_families(place)?;
+        }
         Ok(rule)
+    }
+
+    /// The kernel has rules of one family. In a file that was there before us, such a rule never was one.
+    fn check_families(&self, place: &Place) -> Result<(), Refusal> {
+        let (Some(from), Some(to)) = (self.from, self.to) else { return Ok(()) };
+        if from.address.is_ipv4() == to.address.is_ipv4() {
+            return Ok(());
+        }
+        let expected = if from.address.is_ipv4() {
+            "an IPv4 network, as `from` is"
+        } else {
+            "an IPv6 network, as `from` is"
+        };
+        Err(place.key("to").refuse_text(&to.to_string(), expected))
     }
 }

@@ -42,8 +42,9 @@ fn family(is_ipv4: bool) -> Command {
     Command::new(if is_ipv4 { "ip -4" } else { "ip -6" })
 }
 
+/// The network without its host part: with one, the kernel refuses the route.
 fn destination(command: Command, network: Cidr) -> Command {
-    if network.prefix == 0 { command.words("default") } else { command.value(network) }
+    if network.prefix == 0 { command.words("default") } else { command.value(network.network()) }
 }
 
 fn route_command(route: &Route, verb: &'static str) -> Command {
