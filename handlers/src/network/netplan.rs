@@ -72,6 +72,9 @@ impl Renderer for Netplan {
         _links: &Links,
         system: &dyn System,
     ) -> Result<Vec<String>, Refusal> {
+        for id in devices {
+            check_overrides(id, desired)?;
+        }
         let mut backend = None;
         let mut rivals = Vec::new();
         for (name, path) in netplan_files(system)? {
@@ -88,7 +91,6 @@ impl Renderer for Netplan {
                 continue;
             }
             for id in devices {
-                check_overrides(id, desired)?;
                 check_file(id, network, desired, &path)?;
                 rivals.extend(rival(id, network, desired, &path));
             }
