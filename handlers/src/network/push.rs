@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::backend;
 use super::config::{NetworkConfig, unwrap_envelope};
 use super::place::{Place, Reading};
 use super::v1::{self, Known, Trace};
@@ -12,7 +13,7 @@ use crate::Refusal;
 /// A push that is right as far as it can be told without what it is merged into.
 #[derive(Debug)]
 pub(super) struct Push {
-    /// As it was sent, without the envelope.
+    /// As it was sent, without the envelope, and with each device's own renderer.
     document: Rc<Value>,
     /// What faults call its top.
     path: &'static str,
@@ -47,7 +48,12 @@ impl Push {
         };
         let (document, path) = unwrap_envelope(payload)?;
         let is_version_1 = v1::is_version_1(document);
-        let push = Self { document: Rc::new(document.clone()), path, is_version_1 };
+        let document = if is_version_1 {
+            document.clone()
+        } else {
+            backend::spread(document, &Place::top(path, Reading::Push))?
+        };
+        let push = Self { document: Rc::new(document), path, is_version_1 };
         let settled = push.settle(None)?;
         if !is_version_1 {
             check(&settled)?;

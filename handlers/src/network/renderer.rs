@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::activation::Activator;
+use super::backend;
 use super::config::NetworkConfig;
 use super::device::Device;
 use super::eni::Eni;
@@ -57,7 +58,8 @@ impl Origin {
     pub(super) fn settled(&self) -> Result<(Value, Vec<String>), Refusal> {
         let top = format!("{}:network", self.source);
         if !v1::is_version_1(&self.document) {
-            let document = canonical(&self.document);
+            let document = backend::spread(&self.document, &Place::top(&top, Reading::Whole))?;
+            let document = canonical(&document);
             NetworkConfig::whole(&document, &top)?;
             return Ok((document, Vec::new()));
         }

@@ -11,6 +11,8 @@ use crate::Refusal;
 /// stays cheap to render.
 pub(super) const LONGEST_LIST: usize = 256;
 
+const BOOLEAN: &str = "a boolean, `true` or `false`";
+
 /// `true` or `false`. A file that was there before us may also use YAML 1.1's other words for them.
 pub(super) fn boolean(value: &Value, place: &Place) -> Result<bool, Refusal> {
     match value {
@@ -18,9 +20,9 @@ pub(super) fn boolean(value: &Value, place: &Place) -> Result<bool, Refusal> {
         Value::String(word) if place.reading() == Reading::Whole => match word.to_lowercase().as_str() {
             "true" | "yes" | "on" | "y" => Ok(true),
             "false" | "no" | "off" | "n" => Ok(false),
-            _ => Err(place.refuse(value, "a boolean")),
+            _ => Err(place.refuse(value, BOOLEAN)),
         },
-        other => Err(place.refuse(other, "a boolean")),
+        other => Err(place.refuse(other, BOOLEAN)),
     }
 }
 
