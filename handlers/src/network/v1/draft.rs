@@ -47,6 +47,8 @@ pub(super) struct Draft {
 pub(super) struct Layer {
     dhcp4: Option<Option<u32>>,
     dhcp6: Option<Option<u32>>,
+    /// Addresses come of router advertisements.
+    hears_routers: bool,
     pub(super) addresses: Vec<(super::super::address::Cidr, Place)>,
     pub(super) routes: Vec<RouteAt>,
     pub(super) servers: Vec<IpAddr>,
@@ -140,7 +142,11 @@ impl Draft {
             let metric = subnet.metric.as_ref().map(|(metric, _)| *metric);
             match subnet.method {
                 Method::Dhcp4 => layer.dhcp4 = Some(metric.or_else(|| layer.dhcp4.flatten())),
-                Method::Dynamic6 => layer.dhcp6 = Some(metric.or_else(|| layer.dhcp6.flatten())),
+                Method::Dhcp6 => layer.dhcp6 = Some(metric.or_else(|| layer.dhcp6.flatten())),
+                Method::Routers => {
+                    layer.hears_routers = true;
+                    self.take_routers(&subnet);
+                }
                 Method::Static(address) => {
                     if !layer.addresses.iter().any(|(other, _)| *other == address) {
                         layer.addresses.push((address, subnet.place.key("address")));
@@ -164,15 +170,28 @@ impl Draft {
         Ok(())
     }
 
+    /// What the device itself says of router advertisements stands, also where it makes the subnet one of no addresses.
+    fn take_routers(&mut self, subnet: &Subnet) {
+        if !self.has("accept-ra") {
+            self.set("accept-ra", true, &subnet.place);
+        }
+        if self.is_at("accept-ra", &false.into()) {
+            let path = subnet.place.path();
+            self.warnings
+                .push(format!("`{path}`: the device has `accept-ra: false`, so this gives it no address"));
+        }
+        if let Some((_, at)) = &subnet.metric {
+            let path = at.path();
+            self.warnings.push(format!(
+                "`{path}`: routes of routers have the metric that the machine gives them; it was left out"
+            ));
+        }
+    }
+
     /// The MTU of an IPv4 subnet is the link's, and wins over the device's, as it does for cloud-init.
     fn take_mtu(&mut self, subnet: &Subnet) {
         let Some((mtu, at)) = &subnet.mtu else { return };
-        let is_ipv6 = match subnet.method {
-            Method::Dynamic6 => true,
-            Method::Static(address) => address.address.is_ipv6(),
-            Method::Dhcp4 | Method::Manual => false,
-        };
-        let key = if is_ipv6 { "ipv6-mtu" } else { "mtu" };
+        let key = if subnet.method.is_ipv6() { "ipv6-mtu" } else { "mtu" };
         let before = self.keys.get(key).filter(|before| before.as_u64() != Some(u64::from(*mtu)));
         if let Some(before) = before {
             let path = at.path();
@@ -250,7 +269,7 @@ impl Draft {
 impl Layer {
     /// True if the device gets addresses of its own.
     pub(super) const fn is_dynamic(&self) -> bool {
-        self.dhcp4.is_some() || self.dhcp6.is_some()
+        self.dhcp4.is_some() || self.dhcp6.is_some() || self.hears_routers
     }
 
     /// True if there is nothing to do.

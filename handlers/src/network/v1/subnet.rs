@@ -33,8 +33,11 @@ pub(super) struct Subnet {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Method {
     Dhcp4,
-    /// DHCPv6, or router advertisements alone: what a router says decides which.
-    Dynamic6,
+    /// DHCPv6, with what routers say beside it.
+    Dhcp6,
+    /// Router advertisements. Who listens to them asks a DHCP server as well if a router says so; ifupdown and
+    /// network-scripts do not, and would wait in vain for the server that a network without one has not.
+    Routers,
     Static(Cidr),
     /// Nowhere: the link is brought up.
     Manual,
@@ -108,7 +111,8 @@ impl Method {
                 return Ok(Self::Static(address));
             }
             "manual" | "loopback" => Self::Manual,
-            _ => Self::Dynamic6,
+            "dhcp6" | "ipv6_dhcpv6-stateful" => Self::Dhcp6,
+            _ => Self::Routers,
         };
         if let Some((given, at)) = address.or(other).filter(|_| place.reading() == Reading::Push) {
             let refusal = at.refuse_text(&given, format!("no address in a subnet of type `{kind}`"));
@@ -117,9 +121,9 @@ impl Method {
         Ok(method)
     }
 
-    const fn is_ipv6(self) -> bool {
+    pub(super) const fn is_ipv6(self) -> bool {
         match self {
-            Self::Dynamic6 => true,
+            Self::Dhcp6 | Self::Routers => true,
             Self::Static(address) => address.address.is_ipv6(),
             Self::Dhcp4 | Self::Manual => false,
         }
