@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::config::NetworkConfig;
-use super::device::Device;
+use super::device::{Device, Kind};
 use super::name::DeviceId;
 use super::place::{Place, Reading};
 use super::route::Route;
@@ -19,8 +19,34 @@ pub(super) fn check(config: &NetworkConfig, pushed: &BTreeSet<DeviceId>, top: &s
     for (id, device) in pushed.iter().filter_map(|id| Some((id, config.device(id)?))) {
         let place = Place::top(top, Reading::Whole).key(device.section().key()).key(id.as_str());
         check_token(device, &place)?;
+        for (place, port) in strangers(device, &place) {
+            if config.device(port).is_none() {
+                let refusal = place.refuse_text(port.as_str(), "one of the device's `interfaces`");
+                return Err(refusal.hint("no device of the config has that id"));
+            }
+        }
     }
     Ok(())
+}
+
+/// The devices that parameters of a bond or bridge name as its members, and that are none.
+fn strangers<'a>(device: &'a Device, place: &Place) -> Vec<(Place, &'a DeviceId)> {
+    let place = place.key("parameters");
+    let (members, named): (&[DeviceId], Vec<(Place, &DeviceId)>) = match &device.kind {
+        Kind::Bond(bond) => {
+            let primary = bond.parameters.primary.iter();
+            (&bond.interfaces, primary.map(|id| (place.key("primary"), id)).collect())
+        }
+        Kind::Bridge(bridge) => {
+            let parameters = bridge.parameters.iter();
+            let maps = parameters
+                .flat_map(|own| [("path-cost", &own.path_cost), ("port-priority", &own.port_priority)]);
+            let named = maps.flat_map(|(key, map)| map.keys().map(move |id| (key, id)));
+            (&bridge.interfaces, named.map(|(key, id)| (place.key(key).key(id.as_str()), id)).collect())
+        }
+        Kind::Ethernet(_) | Kind::Vlan(_) => return Vec::new(),
+    };
+    named.into_iter().filter(|(_, id)| !members.contains(id)).collect()
 }
 
 fn check_token(device: &Device, place: &Place) -> Result<(), Refusal> {
@@ -90,6 +116,9 @@ pub(super) fn warnings(config: &NetworkConfig, pushed: &BTreeSet<DeviceId>, top:
             warnings.push(format!("`{id}` is found by {address}, a group's address, which no card has"));
         }
         let place = top.key(device.section().key()).key(id.as_str());
+        warnings.extend(strangers(device, &place).into_iter().map(|(place, port)| {
+            format!("`{}` is nothing to `{id}`: `{port}` is none of its `interfaces`", place.path())
+        }));
         let told = [check_gateways(device, &place), check_routes(device, &place)];
         warnings.extend(told.into_iter().filter_map(Result::err).map(|refusal| refusal.to_string()));
     }
