@@ -13,6 +13,7 @@ use super::activation::{self, Activator};
 use super::address::MacAddress;
 use super::device::{Device, Section};
 use super::link::{Links, unreadable};
+use super::merge::devices;
 use super::name::{DeviceId, Pattern};
 use super::renderer::{Desired, Origin, RenderedFile, Renderer};
 use super::take_over;
@@ -149,12 +150,38 @@ fn envelope(document: &Value) -> Value {
         |key: &&str| *key != take_over::KEY && Section::ALL.iter().all(|section| section.key() != *key);
     let first = ["version", "renderer", Section::Ethernets.key()];
     let unknown = document.as_object().into_iter().flat_map(Map::keys).map(String::as_str).filter(is_unknown);
-    for key in first.into_iter().chain(unknown).chain(Section::ALL.map(Section::key)) {
+    for key in first.into_iter().chain(unknown).chain(made_of_others(document)) {
         if let Some(value) = document.get(key) {
             ordered.entry(key).or_insert_with(|| value.clone());
         }
     }
     serde_json::json!({ "network": ordered })
+}
+
+/// The sections of devices that are made of others, each after those that it is made of: netplan reads a device again of
+/// which it did not know a part yet, and then it has name servers and rules twice.
+fn made_of_others(document: &Value) -> Vec<&'static str> {
+    let mut left = vec![Section::Bonds, Section::Bridges, Section::Vlans];
+    let mut ordered = Vec::new();
+    while !left.is_empty() {
+        let is_next = |one: &Section| left.iter().all(|other| other == one || !needs(document, *one, *other));
+        // Where two sections need each other, no order is right.
+        let next = left.iter().position(is_next).unwrap_or_default();
+        ordered.push(left.remove(next).key());
+    }
+    ordered
+}
+
+/// True if a device of one section is made of one of the other.
+fn needs(document: &Value, one: Section, other: Section) -> bool {
+    let Some(others) = devices(document, other.key()) else { return false };
+    let parts = |device: &Value| {
+        let members = device.get("interfaces").and_then(Value::as_array);
+        let parts: Vec<&str> =
+            members.into_iter().flatten().chain(device.get("link")).filter_map(Value::as_str).collect();
+        parts.into_iter().any(|part| others.contains_key(part))
+    };
+    devices(document, one.key()).is_some_and(|devices| devices.values().any(parts))
 }
 
 /// Every file that netplan reads, as name and path, in netplan's order; ours among them, there or not.
