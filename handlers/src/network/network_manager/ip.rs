@@ -256,10 +256,15 @@ impl<'a> Family<'a> {
 
     fn add_names(self, section: &mut Section) {
         let nameservers = &self.settings.nameservers;
-        section.set_list("dns", nameservers.addresses.iter().filter(|address| self.has(**address)));
+        section.set_list("dns", nameservers.addresses.iter().filter(|address| self.takes_server(**address)));
         if self.is_first_with_dns() {
             section.set_list("dns-search", &nameservers.search);
         }
+    }
+
+    /// True if a name server is of this family, and NetworkManager takes some for it.
+    pub(super) fn takes_server(self, address: IpAddr) -> bool {
+        self.has(address) && self.method().takes_dns()
     }
 
     /// Search domains are of the link, and stand with the first family that takes them.

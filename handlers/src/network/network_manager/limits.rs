@@ -1,5 +1,7 @@
 //! What a profile cannot say, or NetworkManager would not read: told by name, never left out in silence.
 
+use std::net::IpAddr;
+
 use super::super::config::NetworkConfig;
 use super::super::device::Device;
 use super::super::name::DeviceId;
@@ -40,7 +42,7 @@ impl Losses {
                 losses.judge_rules(family);
                 losses.judge_dhcp(family, settings);
             }
-            losses.judge_names(settings);
+            losses.judge_names(settings, config);
         }
         stacked_limits::judge(device, config, &mut losses);
         losses
@@ -219,11 +221,21 @@ impl Losses {
         }
     }
 
-    fn judge_names(&mut self, settings: &Settings) {
+    /// A name server that another device has and takes is not lost: those of version 1 are often for every device.
+    fn judge_names(&mut self, settings: &Settings, config: &NetworkConfig) {
         let families = [Family::ipv4(settings), Family::ipv6(settings)];
         let takes = |family: Family<'_>| family.method().takes_dns();
+        let is_taken = |server: IpAddr| {
+            let devices = config.devices().filter(|(id, _)| config.master(id).is_none());
+            let mut having = devices
+                .map(|(_, device)| &device.settings)
+                .filter(|settings| settings.nameservers.addresses.contains(&server));
+            having.any(|settings| {
+                Family::ipv4(settings).takes_server(server) || Family::ipv6(settings).takes_server(server)
+            })
+        };
         for (index, address) in settings.nameservers.addresses.iter().enumerate() {
-            if !families.into_iter().any(|family| family.has(*address) && takes(family)) {
+            if !is_taken(*address) {
                 let key = format!("nameservers.addresses[{index}]");
                 let hint = "give it to a device that has such addresses";
                 self.refuse(&key, &address.to_string(), WITH_ADDRESSES, hint);
