@@ -46,6 +46,8 @@ pub(super) struct Route {
     pub(super) congestion_window: Option<u32>,
     /// Initial advertised receive window, in segments.
     pub(super) receive_window: Option<u32>,
+    /// Largest segment that the other side of a connection is told to send, in bytes.
+    pub(super) segment_size: Option<u32>,
 }
 
 /// The word for a default route, of whichever family its next hop is.
@@ -95,6 +97,7 @@ impl Route {
             mtu: object.read("mtu", number(68..=u32::MAX))?,
             congestion_window: object.read("congestion-window", number(1..=u32::MAX))?,
             receive_window: object.read("advertised-receive-window", number(1..=u32::MAX))?,
+            segment_size: object.read("advertised-mss", number(1..=65535))?,
         };
         object.finish()?;
         route.complete(place)?;

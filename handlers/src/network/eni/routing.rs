@@ -65,7 +65,8 @@ fn route_command(route: &Route, verb: &'static str) -> Command {
         .option("scope", route.scope)
         .option("mtu", route.mtu)
         .option("initcwnd", route.congestion_window)
-        .option("initrwnd", route.receive_window);
+        .option("initrwnd", route.receive_window)
+        .option("advmss", route.segment_size);
     if route.on_link == Some(true) { command.words("onlink") } else { command }
 }
 

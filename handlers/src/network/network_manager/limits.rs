@@ -141,6 +141,15 @@ impl Losses {
             if method == Method::Disabled {
                 self.refuse(&format!("{key}.to"), &route.to.network().to_string(), WITH_ADDRESSES, "");
             }
+            if let Some(size) = route.segment_size {
+                let expected = "none: NetworkManager has it since 1.46 alone, and leaves it out before";
+                self.refuse(
+                    &format!("{key}.advertised-mss"),
+                    &size.to_string(),
+                    expected,
+                    "`mtu` bounds it too",
+                );
+            }
             let Some(kind) = route.kind else { continue };
             if !ROUTE_TYPES.contains(&kind) {
                 let expected = format!("a type that NetworkManager knows: one of {}", ROUTE_TYPES.join(", "));

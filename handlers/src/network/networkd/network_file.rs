@@ -148,6 +148,7 @@ fn route_section(route: &Route) -> Section {
     section.set_some("MTUBytes", route.mtu);
     section.set_some("InitialCongestionWindow", route.congestion_window);
     section.set_some("InitialAdvertisedReceiveWindow", route.receive_window);
+    section.set_some("TCPAdvertisedMaximumSegmentSize", route.segment_size);
     section
 }
 

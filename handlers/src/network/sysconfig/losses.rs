@@ -257,6 +257,10 @@ impl Losses {
                 let expected = format!("one of {}", TYPES.join(", "));
                 self.refuse("routes", format!("routes[{index}].type"), expected);
             }
+            if manager && route.segment_size.is_some() {
+                let expected = "none: NetworkManager has it since 1.46 alone, and leaves it out before";
+                self.refuse("routes", format!("routes[{index}].advertised-mss"), expected);
+            }
         }
         for (index, rule) in settings.rules.iter().enumerate() {
             if rule.from.zip(rule.to).is_some_and(|(from, to)| from.address.is_ipv4() != to.address.is_ipv4())

@@ -159,6 +159,7 @@ impl Way {
         pair(&mut line, "mtu", route.mtu);
         pair(&mut line, "initcwnd", route.congestion_window);
         pair(&mut line, "initrwnd", route.receive_window);
+        pair(&mut line, "advmss", route.segment_size);
         if route.on_link == Some(true) {
             line.push("onlink".to_owned());
         }
