@@ -34,4 +34,5 @@ mod slow_readers;
 mod stream_ends;
 mod tls;
 mod trials;
+mod trials_killed;
 mod webhook;

@@ -1,7 +1,7 @@
 //! The daemon within this process, on a machine in memory: it has a network, commands and a kernel's view of both, and
 //! nobody is hurt by what is done to it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cloud_channel::RunError;
@@ -48,6 +48,29 @@ pub fn machine() -> MemorySystem {
         .with_file(&link("uevent"), "INTERFACE=eth0\nIFINDEX=2\n")
 }
 
+fn settings(folder: &Path, connect: &[String]) -> Settings {
+    let endpoint = |url: &str| Endpoint::parse(url).expect("the endpoint is right");
+    let unix = format!("unix://{}", folder.join(SOCKET).display());
+    let settings = Settings::load(Overrides {
+        root: Some(folder.to_owned()),
+        instance: Some(InstanceId::parse(INSTANCE).expect("the id is right")),
+        listen: vec![endpoint(&unix), endpoint("ws://127.0.0.1:0/events")],
+        connect: connect.iter().map(|url| endpoint(url)).collect(),
+        dev: true,
+        ..Overrides::default()
+    });
+    settings.expect("the settings are right")
+}
+
+/// Is the daemon of a folder, until this process is killed.
+///
+/// # Panics
+/// If it ends by itself.
+pub async fn serve(folder: &Path, system: MemorySystem) {
+    let ended = cloud_channel::run_on(Arc::new(system), settings(folder, &[]), std::future::pending()).await;
+    panic!("the daemon ended: {ended:?}");
+}
+
 impl Inside {
     /// Starts it on a machine, with a journal of its own.
     pub async fn start(system: MemorySystem) -> Self {
@@ -61,17 +84,7 @@ impl Inside {
     }
 
     async fn start_again(folder: Arc<TempDir>, system: Arc<MemorySystem>, connect: Vec<String>) -> Self {
-        let endpoint = |url: &str| Endpoint::parse(url).expect("the endpoint is right");
-        let unix = format!("unix://{}", folder.path().join(SOCKET).display());
-        let settings = Settings::load(Overrides {
-            root: Some(folder.path().to_owned()),
-            instance: Some(InstanceId::parse(INSTANCE).expect("the id is right")),
-            listen: vec![endpoint(&unix), endpoint("ws://127.0.0.1:0/events")],
-            connect: connect.iter().map(|url| endpoint(url)).collect(),
-            dev: true,
-            ..Overrides::default()
-        });
-        let settings = settings.expect("the settings are right");
+        let settings = settings(folder.path(), &connect);
         let (end, ended) = oneshot::channel();
         let until = async {
             // Dropped or told, it is over.

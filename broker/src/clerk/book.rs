@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::Desk;
 use super::entry::{Entry, Numbered, Written, verdict, write_entry};
-use super::order::{Admit, AdmittedWork, Draft, Order, Question, Report, Sighting};
+use super::order::{Admit, AdmittedWork, Draft, Order, Question, Report, Sighting, SpokenWord};
 use super::refusal::to_bayeux;
 use super::replay::Look;
 use crate::journal::{Contents, Journal, JournalError, JournalSize, Push, Sender, Seq, SeqBlock, Window};
@@ -84,6 +84,13 @@ impl Book {
                 Ok(entry) => entries.push(entry),
                 Err(refused) => reports.push(*refused),
             },
+            Order::Word(word) => {
+                let SpokenWord { request, sender, payload } = *word;
+                match scope(&sender) {
+                    Ok(sender) => entries.push(Entry::Word { request, sender, payload: payload.into() }),
+                    Err(error) => reports.push(Report::Verdict { request, admitted: Err(error) }),
+                }
+            }
             Order::Answer(question) => reports.push(self.answer(*question)),
             Order::Foresee(module, held) => {
                 let outlook = config_module(module).outlook(&held, &*self.desk.system);
@@ -159,18 +166,18 @@ impl Book {
     }
 
     /// Asks the module, which may look at the machine, before anything is promised.
-    fn check(&self, admit: Admit) -> Result<Entry, Box<Report>> {
+    fn check(&mut self, admit: Admit) -> Result<Entry, Box<Report>> {
+        let is_repeated = self.is_repeated(&admit);
         let Admit { request, work, sender, payload, signed, witness } = admit;
         let (module, system) = (config_module(request.module), &*self.desk.system);
         let checked = match &work {
             AdmittedWork::Push => module.check(&payload, system),
             AdmittedWork::Resume => Ok(()),
+            // It changes nothing, so it need not be possible.
+            AdmittedWork::Revert(_) if is_repeated => Ok(()),
             AdmittedWork::Revert(held) => module.revert(held, system).map(drop),
         };
-        let checked = checked.map_err(|refusal| to_bayeux(&refusal)).and_then(|()| {
-            Sender::parse(&sender)
-                .map_err(|error| BayeuxError::new(ErrorCode::Internal, "", error.to_string()))
-        });
+        let checked = checked.map_err(|refusal| to_bayeux(&refusal)).and_then(|()| scope(&sender));
         let sender = match checked {
             Ok(sender) => sender,
             Err(error) => return Err(Box::new(Report::Verdict { request, admitted: Err(error) })),
@@ -189,6 +196,13 @@ impl Book {
             signed,
         };
         Ok(Entry::Push { request, push: Box::new(push) })
+    }
+
+    /// True for a word that is known; what cannot be told is told when it is written.
+    fn is_repeated(&mut self, admit: &Admit) -> bool {
+        let (Some(id), Ok(sender)) = (&admit.request.id, Sender::parse(&admit.sender)) else { return false };
+        let is_word = matches!(admit.work, AdmittedWork::Revert(_));
+        is_word && self.journal.has_seen(admit.request.module, &sender, id).unwrap_or_default()
     }
 
     fn answer(&self, question: Question) -> Report {
@@ -307,6 +321,7 @@ impl Book {
                 let admitted = verdict(written.admission, &push, &request.asker);
                 reports.push(Report::Verdict { request, admitted });
             }
+            Entry::Word { request, .. } => reports.push(Report::Verdict { request, admitted: Ok(None) }),
             Entry::Event(event) => reports.push(event.recorded()),
             Entry::Sighting { event, recorded, .. } => {
                 reports.extend(event.map(Numbered::recorded));
@@ -349,6 +364,8 @@ impl Book {
                 let error = BayeuxError::new(ErrorCode::Internal, "", text);
                 reports.push(Report::Verdict { request, admitted: Err(error) });
             }
+            // It is obeyed, which is what its reply says; it is only not known any more after the next start.
+            Entry::Word { request, .. } => reports.push(Report::Verdict { request, admitted: Ok(None) }),
             Entry::Event(Numbered { publication, asker, .. }) => {
                 reports.push(Report::Unrecorded { publication, asker });
             }
@@ -359,6 +376,10 @@ impl Book {
             fact @ (Entry::Finish { .. } | Entry::Sighting { .. }) => self.overdue.push(fact),
         }
     }
+}
+
+fn scope(sender: &str) -> Result<Sender, BayeuxError> {
+    Sender::parse(sender).map_err(|error| BayeuxError::new(ErrorCode::Internal, "", error.to_string()))
 }
 
 fn reserve(journal: &mut Journal) -> Result<SeqBlock, JournalError> {

@@ -21,7 +21,7 @@ use std::time::Duration;
 use cloud_channel_handlers::System;
 
 use book::Book;
-pub(crate) use order::{Admit, AdmittedWork, Draft, Order, Question, Report, Sighting};
+pub(crate) use order::{Admit, AdmittedWork, Draft, Order, Question, Report, Sighting, SpokenWord};
 pub(crate) use queue::ClerkHandle;
 use queue::OrderQueue;
 pub(crate) use replay::{Look, ReplayId, number_of};

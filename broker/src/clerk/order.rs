@@ -93,6 +93,17 @@ impl AdmittedWork {
     }
 }
 
+/// A word that has ended a trial, to be known when it comes again.
+#[derive(Debug)]
+pub(crate) struct SpokenWord {
+    /// With an id.
+    pub(crate) request: Request,
+    /// The scope of the message's id.
+    pub(crate) sender: String,
+    /// What it would be admitted with if nothing were on trial.
+    pub(crate) payload: Box<RawValue>,
+}
+
 /// A question about a module.
 #[derive(Debug)]
 pub(crate) struct Question {
@@ -115,6 +126,8 @@ pub(crate) struct Sighting {
 pub(crate) enum Order {
     /// Check a push, and keep it if it is fit.
     Admit(Box<Admit>),
+    /// A word is being obeyed: keep it, and then its reply may go.
+    Word(Box<SpokenWord>),
     /// Answer a question.
     Answer(Box<Question>),
     /// Look whether what a module has put off can be done.
@@ -142,7 +155,7 @@ impl Order {
     /// True for what follows from a push that was accepted, an event that was recorded, or a replay that was granted.
     pub(super) fn follows_a_promise(&self) -> bool {
         match self {
-            Self::Admit(_) | Self::Answer(_) | Self::Foresee(..) | Self::Append(_) => false,
+            Self::Admit(_) | Self::Word(_) | Self::Answer(_) | Self::Foresee(..) | Self::Append(_) => false,
             // A replay has one look at a time.
             Self::Look(look) => look.after.is_some(),
             // Its sender waits for one batch before the next.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Driver;
-use crate::clerk::{Admit, AdmittedWork, Order};
+use crate::clerk::{Admit, AdmittedWork, Order, SpokenWord};
 use crate::job::Verdict;
 use crate::request::{Asker, Request};
 use crate::witness::Witness;
@@ -63,9 +63,18 @@ impl Driver {
         let request = Request::read(asker, spelling, publication)?;
         let word = read_word(publication)?;
         if self.is_on_trial(request.module, word.as_ref(), publication)? {
-            self.trials.end(request.module, Verdict::TakeBack(format!("`{who}` asked for it")));
-            self.trials.note_word(request.module, scope, request.id.as_ref());
-            self.take_word(&request.asker);
+            let (module, asker) = (request.module, request.asker.clone());
+            let id = request.id.clone();
+            if id.is_some() {
+                // Before the finish, which comes after it in the same row; its reply goes once it is durable.
+                let word = SpokenWord { request, sender: scope.to_owned(), payload: revert_payload() };
+                self.parts.clerk.order(Order::Word(Box::new(word)))?;
+            }
+            self.trials.end(module, Verdict::TakeBack(format!("`{who}` asked for it")));
+            self.trials.note_word(module, scope, id.as_ref());
+            if id.is_none() {
+                self.take_word(&asker);
+            }
             return Ok(());
         }
         // Sent once more by someone who has not heard the reply, it must not go back further.
@@ -92,7 +101,7 @@ impl Driver {
             work: AdmittedWork::Revert(self.pushes.held(request.module)),
             request,
             sender: scope.to_owned(),
-            payload: RawValue::from_string(REVERT.to_owned()).expect("a constant is JSON"),
+            payload: revert_payload(),
             signed: false,
             witness: Some(witness),
         };
@@ -126,6 +135,10 @@ impl Driver {
         }
         Ok(true)
     }
+}
+
+fn revert_payload() -> Box<RawValue> {
+    RawValue::from_string(REVERT.to_owned()).expect("a constant is JSON")
 }
 
 fn read_word(publication: &Publication) -> Result<Option<MessageId>, BayeuxError> {

@@ -62,7 +62,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cloud_channel_protocol::ChannelName;
+use cloud_channel_protocol::{ChannelName, MessageId, Module};
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use serde_json::value::RawValue;
 
@@ -201,6 +201,19 @@ impl Journal {
         wanted: impl FnMut(Seq, &ChannelName) -> bool,
     ) -> Result<Page, JournalError> {
         self.read(|txn| retained::page(txn, after, limits, wanted))
+    }
+
+    /// True if a message was accepted, and is not forgotten.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn has_seen(
+        &mut self,
+        module: Module,
+        sender: &Sender,
+        id: &MessageId,
+    ) -> Result<bool, JournalError> {
+        self.read(|txn| seen::is_known(txn, module, sender, id))
     }
 
     /// How much it holds.

@@ -2,17 +2,18 @@
 //!
 //! A row stands for a message: its module, its sender and its id. It says which content came under the id, which
 //! push it was last and which it was first. The newest rows of each module are kept; as long as a message's push
-//! is in the inbox, its row is among them.
+//! is in the inbox, its row is among them. A word that has ended the trial of a push has a row as well: its work is done
+//! with that push, so it is never in the inbox itself.
 
-use redb::ReadableTable;
+use redb::{ReadTransaction, ReadableTable};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use cloud_channel_protocol::MessageId;
+use cloud_channel_protocol::{MessageId, Module};
 
 use super::key::{Keys, Place};
-use super::record::{Accepted, ArrivalNo, Digest, Push, Sender};
-use super::table::{Fault, SEEN, SEEN_ORDER, encode, get, put, remove};
+use super::record::{Accepted, ArrivalNo, Digest, Payload, Push, Sender};
+use super::table::{Fault, SEEN, SEEN_ORDER, encode, get, put, read, remove};
 use super::transaction::Work;
 
 /// What is known of a message.
@@ -47,6 +48,17 @@ fn key_of(sender: &Sender, id: &MessageId) -> Key {
     hash.finalize().into()
 }
 
+/// True if there is a row for the message.
+pub(super) fn is_known(
+    txn: &ReadTransaction,
+    module: Module,
+    sender: &Sender,
+    id: &MessageId,
+) -> Result<bool, Fault> {
+    let row: Option<Row> = read(txn, SEEN, (module.canonical(), &key_of(sender, id)))?;
+    Ok(row.is_some())
+}
+
 impl Work {
     pub(super) fn look_up(&self, push: &Push, digest: &Digest) -> Result<Sighting, Fault> {
         let Some(id) = &push.cause else { return Ok(Sighting::Fresh) };
@@ -63,25 +75,48 @@ impl Work {
     /// Notes an accepted push; `first` is the push it repeats.
     pub(super) fn remember(&mut self, accepted: &Accepted, first: Option<ArrivalNo>) -> Result<(), Fault> {
         let Some(id) = &accepted.cause else { return Ok(()) };
-        let module = accepted.module.canonical();
-        let key = key_of(&accepted.sender, id);
-        let old: Option<Row> = get(&self.txn, SEEN, (module, &key))?;
+        let arrival = accepted.arrival;
+        let row = Row { digest: accepted.digest.clone(), arrival, first: first.unwrap_or(arrival) };
+        self.keep(accepted.module, &key_of(&accepted.sender, id), &row)
+    }
+
+    /// Notes a word that has ended a trial. What came under its id before, if that was something else, stays known.
+    pub(super) fn note_word(
+        &mut self,
+        module: Module,
+        sender: &Sender,
+        id: &MessageId,
+        payload: &Payload,
+    ) -> Result<(), Fault> {
+        let key = key_of(sender, id);
+        let digest = Digest::of(payload);
+        let old: Option<Row> = get(&self.txn, SEEN, (module.canonical(), &key))?;
+        if old.is_some_and(|old| old.digest != digest) {
+            return Ok(());
+        }
+        let arrival = ArrivalNo(self.tally.next_arrival);
+        self.tally.next_arrival += 1;
+        self.changed = true;
+        self.keep(module, &key, &Row { digest, arrival, first: arrival })
+    }
+
+    fn keep(&mut self, module: Module, key: &Key, row: &Row) -> Result<(), Fault> {
+        let module = module.canonical();
+        let old: Option<Row> = get(&self.txn, SEEN, (module, key))?;
         if let Some(old) = old {
             remove(&self.txn, SEEN_ORDER, (module, old.arrival.0))?;
         } else {
             self.tally.modules.entry(module.to_owned()).or_default().seen += 1;
         }
-        let arrival = accepted.arrival;
-        let row = Row { digest: accepted.digest.clone(), arrival, first: first.unwrap_or(arrival) };
-        put(&self.txn, SEEN, (module, &key), &encode(&row))?;
-        put(&self.txn, SEEN_ORDER, (module, arrival.0), &key)?;
+        put(&self.txn, SEEN, (module, key), &encode(row))?;
+        put(&self.txn, SEEN_ORDER, (module, row.arrival.0), key)?;
         self.forget_oldest(module)
     }
 
-    /// The bound covers the whole inbox, so what is forgotten is never pending: pushes of one module finish in
-    /// their order.
+    /// The bound covers the whole inbox, and the word that ends the trial of its oldest push, so what is forgotten is
+    /// never pending: pushes of one module finish in their order.
     fn forget_oldest(&mut self, module: &str) -> Result<(), Fault> {
-        let bound = self.limits.seen_per_module.max(self.limits.inbox_entries);
+        let bound = self.limits.seen_per_module.max(self.limits.inbox_entries + 1);
         let tally = self.tally.modules.entry(module.to_owned()).or_default();
         while tally.seen > bound {
             let mut order = self.txn.open_table(SEEN_ORDER.definition())?;

@@ -3,12 +3,13 @@
 use redb::WriteTransaction;
 
 use cloud_channel_handlers::{Held, Preimage};
+use cloud_channel_protocol::{MessageId, Module};
 
 use super::Journal;
 use super::devices::DeviceChange;
 use super::error::JournalError;
 use super::limits::JournalLimits;
-use super::record::{Admission, ArrivalNo, Event, Push, Seq, SeqBlock};
+use super::record::{Admission, ArrivalNo, Event, Payload, Push, Sender, Seq, SeqBlock};
 use super::retained::AT_ONCE;
 use super::table::{Fault, META, TALLY_KEY, Tally, encode, put};
 
@@ -81,6 +82,20 @@ impl<'j> Transaction<'j> {
     /// [`JournalError::NoSuchPush`] changes nothing. If the store fails the transaction is lost.
     pub fn on_trial(&mut self, arrival: ArrivalNo) -> Result<(), JournalError> {
         self.step(|work| work.on_trial(arrival))
+    }
+
+    /// A word has ended a module's trial: the same message again, accepted as a push with this payload, is known.
+    ///
+    /// # Errors
+    /// If the store fails; the transaction is lost.
+    pub fn note_word(
+        &mut self,
+        module: Module,
+        sender: &Sender,
+        id: &MessageId,
+        payload: &Payload,
+    ) -> Result<(), JournalError> {
+        self.step(|work| work.note_word(module, sender, id, payload))
     }
 
     /// Ends a push: takes it out of the inbox, keeps what the module now holds, and puts its finish event into

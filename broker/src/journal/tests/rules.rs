@@ -201,6 +201,48 @@ fn only_the_newest_messages_are_remembered() {
     assert!(!forgotten.superseded);
 }
 
+/// A rollback as it is admitted when nothing is on trial.
+fn rollback(id: &str) -> Push {
+    Push { task: Task::Revert, ..push(id, "\"rollback\"") }
+}
+
+fn note_word(journal: &mut Journal, id: &str) {
+    let Push { module, sender, cause, payload, .. } = rollback(id);
+    once(journal, |txn| txn.note_word(module, &sender, cause.as_ref().unwrap(), &payload));
+}
+
+#[test]
+fn a_word_that_ended_a_trial_takes_nothing_else_back_when_it_comes_again() {
+    let root = root();
+    let mut journal = open(root.path());
+    let on_trial = accept(&mut journal, &push("p", "1"));
+    note_word(&mut journal, "word");
+    finish(&mut journal, on_trial.arrival, None);
+    drop(journal);
+    let mut journal = open(root.path());
+    let Push { module, sender, cause, .. } = rollback("word");
+    assert!(journal.has_seen(module, &sender, cause.as_ref().unwrap()).unwrap());
+    assert!(accept(&mut journal, &rollback("word")).superseded);
+    assert!(!accept(&mut journal, &rollback("another")).superseded);
+    // What the id stood for before stays known.
+    note_word(&mut journal, "p");
+    assert_eq!(once(&mut journal, |txn| txn.accept(&rollback("p"))), Admission::Conflict);
+}
+
+#[test]
+fn words_push_no_message_out_that_is_not_finished() {
+    let root = root();
+    let limits = JournalLimits { inbox_entries: 2, seen_per_module: 1, ..JournalLimits::default() };
+    let mut journal = Journal::open(root.path(), limits).unwrap();
+    let first = accept(&mut journal, &push("a", "1"));
+    accept(&mut journal, &push("b", "1"));
+    note_word(&mut journal, "word");
+    assert_eq!(once(&mut journal, |txn| txn.accept(&push("a", "1"))), Admission::Pending(first.arrival));
+    // Then the oldest is forgotten, as ever.
+    note_word(&mut journal, "next");
+    assert!(!journal.has_seen(first.module, &first.sender, first.cause.as_ref().unwrap()).unwrap());
+}
+
 #[test]
 fn reporting_events_make_room_before_finish_events() {
     let root = root();
