@@ -155,8 +155,10 @@ impl Job {
     /// With nothing to do, nothing else undoes the commands of an interrupted try. What it was about may be gone, and is
     /// then not to be undone.
     fn undo_interrupted(&self) -> Option<String> {
-        let why = take_back(self.entry.preimage.as_ref()?, &*self.system).err()?;
-        Some(format!("of an interrupted try, this could not be undone: {why}"))
+        match take_back(self.entry.preimage.as_ref()?, &*self.system) {
+            Ok(notes) => notes.into_iter().reduce(|one, two| format!("{one}; {two}")),
+            Err(why) => Some(format!("of an interrupted try, this could not be undone: {why}")),
+        }
     }
 
     /// Nothing is done, and what an interrupted try has done is undone.
@@ -218,7 +220,7 @@ mod tests {
 
     fn command(program: &'static str) -> Invocation {
         let deadline = Duration::from_secs(1);
-        Invocation { program: program.into(), args: Vec::new(), stdin: None, deadline }
+        Invocation { program: program.into(), args: Vec::new(), stdin: None, deadline, subjects: Vec::new() }
     }
 
     /// A push that was done and waited to be confirmed when everything stopped.

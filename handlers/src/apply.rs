@@ -15,7 +15,7 @@ use crate::colon_file::ColonFile;
 use crate::presence::await_path;
 use crate::system::FileEdit;
 use crate::{
-    FileState, Held, Invocation, LineState, Plan, Preimage, Step, System, UndoCommand, Verification, network,
+    FileState, Held, LineState, Plan, Preimage, Step, System, UndoCommand, Verification, network,
     set_passwords,
 };
 
@@ -33,8 +33,8 @@ pub enum Outcome {
     Failed {
         /// Which step, and why.
         reason: String,
-        /// Whether the machine is as it was before; if not, why not.
-        undone: Result<(), String>,
+        /// Whether the machine is as it was before, and what was passed over since it is gone; if not, why not.
+        undone: Result<Vec<String>, String>,
     },
 }
 
@@ -43,8 +43,9 @@ impl fmt::Display for Outcome {
         match self {
             Self::Done { warnings, .. } if warnings.is_empty() => f.write_str("done"),
             Self::Done { warnings, .. } => write!(f, "done, but {}", warnings.join("; ")),
-            Self::Failed { reason, undone: Ok(()) } => {
-                write!(f, "{reason}; everything was put back as it was")
+            Self::Failed { reason, undone: Ok(notes) } => {
+                write!(f, "{reason}; everything was put back as it was")?;
+                notes.iter().try_for_each(|note| write!(f, "; {note}"))
             }
             Self::Failed { reason, undone: Err(why) } => {
                 write!(f, "{reason}; putting everything back failed as well: {why}")
@@ -56,24 +57,31 @@ impl fmt::Display for Outcome {
 /// Carries out the plan. If a step fails, the machine is put back to the preimage, and the commands that ran are
 /// undone in their order.
 pub fn apply(plan: &Plan, preimage: &Preimage, system: &dyn System) -> Outcome {
+    let mut notes = Vec::new();
     let mut done = 0;
     // Files that stand together are changed together: what makes them durable is paid for once.
     for steps in plan.steps.chunk_by(|one, other| matches!((one, other), (Step::File(_), Step::File(_)))) {
         done += steps.len();
-        if let Err(reason) = take(steps, system) {
-            // What failed counts as done: a command that failed may have had half its effect.
-            let undone = undo_steps(&plan.steps[..done], preimage, system);
-            return Outcome::Failed { reason, undone };
+        match take(steps, system) {
+            Ok(note) => notes.extend(note),
+            Err(reason) => {
+                // What failed counts as done: a command that failed may have had half its effect.
+                let undone = undo_steps(&plan.steps[..done], preimage, system);
+                let reason = std::iter::once(reason).chain(notes).collect::<Vec<_>>().join("; ");
+                return Outcome::Failed { reason, undone };
+            }
         }
     }
-    Outcome::Done { held: plan.held.clone(), warnings: plan.remarks() }
+    let warnings = plan.remarks().into_iter().chain(notes).collect();
+    Outcome::Done { held: plan.held.clone(), warnings }
 }
 
-/// Undoes a plan that was carried out: files and lines back, then the undo of every command.
+/// Undoes a plan that was carried out: files and lines back, then the undo of every command. Gives notes of what was
+/// passed over because it is gone.
 ///
 /// # Errors
 /// Everything that could not be put back. All of the rest has been.
-pub fn undo(plan: &Plan, preimage: &Preimage, system: &dyn System) -> Result<(), String> {
+pub fn undo(plan: &Plan, preimage: &Preimage, system: &dyn System) -> Result<Vec<String>, String> {
     undo_steps(&plan.steps, preimage, system)
 }
 
@@ -83,25 +91,28 @@ pub fn undo(plan: &Plan, preimage: &Preimage, system: &dyn System) -> Result<(),
 /// # Errors
 /// Everything that could not be put back. All of the rest has been.
 pub fn put_back(preimage: &Preimage, system: &dyn System) -> Result<(), String> {
-    put_everything_back(&[], preimage, system)
+    put_everything_back(&[], preimage, system).map(drop)
 }
 
 /// Takes a change back that was carried out by somebody who is gone: files and lines as with [`put_back`], then every
-/// command that the preimage has for that.
+/// command that the preimage has for that. Gives notes as [`undo`] does.
 ///
 /// # Errors
 /// As [`put_back`].
-pub fn take_back(preimage: &Preimage, system: &dyn System) -> Result<(), String> {
+pub fn take_back(preimage: &Preimage, system: &dyn System) -> Result<Vec<String>, String> {
     put_everything_back(&preimage.commands, preimage, system)
 }
 
-/// Takes one step, or some that change files.
-fn take(steps: &[Step], system: &dyn System) -> Result<(), String> {
-    let edits: Vec<FileEdit<'_>> = steps.iter().filter_map(edit).collect();
-    if !edits.is_empty() {
-        return system.change_files(&edits).map_err(|error| error.to_string());
+/// Takes one step, or some that change files; gives a note of what was passed over.
+fn take(steps: &[Step], system: &dyn System) -> Result<Option<String>, String> {
+    match steps {
+        [Step::Run { command, .. }] => command.run_on(system).map_err(|error| error.to_string()),
+        [Step::File(_), ..] => {
+            let edits: Vec<FileEdit<'_>> = steps.iter().filter_map(edit).collect();
+            system.change_files(&edits).map(|()| None).map_err(|error| error.to_string())
+        }
+        others => others.iter().try_for_each(|step| take_whole(step, system)).map(|()| None),
     }
-    steps.iter().try_for_each(|step| take_one(step, system))
 }
 
 fn edit(step: &Step) -> Option<FileEdit<'_>> {
@@ -109,27 +120,21 @@ fn edit(step: &Step) -> Option<FileEdit<'_>> {
     Some((&change.path, change.after.as_ref()))
 }
 
-fn take_one(step: &Step, system: &dyn System) -> Result<(), String> {
+fn take_whole(step: &Step, system: &dyn System) -> Result<(), String> {
     match step {
-        Step::File(_) | Step::AtUndo(_) => Ok(()),
-        Step::Run { command, .. } => run(command, system),
-        Step::Regenerate { command, folder } => regenerate(command, folder, system),
+        Step::Regenerate { command, folder } => {
+            system.regenerate(command, folder).map_err(|error| error.to_string())
+        }
         Step::Await { path, what } => await_path(path, what, system).map_err(|error| error.to_string()),
+        // Files and commands are none of these.
+        Step::AtUndo(_) | Step::Run { .. } | Step::File(_) => Ok(()),
         Step::Show(line) => system.show_on_console(line).map_err(|error| error.to_string()),
         Step::Verify(Verification::Network(expectation)) => network::verify(expectation, system),
         Step::Verify(Verification::Passwords(expectation)) => set_passwords::verify(expectation, system),
     }
 }
 
-fn run(command: &Invocation, system: &dyn System) -> Result<(), String> {
-    system.run(command).map(drop).map_err(|error| error.to_string())
-}
-
-fn regenerate(command: &Invocation, folder: &str, system: &dyn System) -> Result<(), String> {
-    system.regenerate(command, folder).map_err(|error| error.to_string())
-}
-
-fn undo_steps(taken: &[Step], preimage: &Preimage, system: &dyn System) -> Result<(), String> {
+fn undo_steps(taken: &[Step], preimage: &Preimage, system: &dyn System) -> Result<Vec<String>, String> {
     if preimage.is_earlier {
         return take_back(preimage, system);
     }
@@ -143,14 +148,19 @@ fn put_everything_back(
     commands: &[UndoCommand],
     preimage: &Preimage,
     system: &dyn System,
-) -> Result<(), String> {
-    let faults: Vec<String> = (preimage.files.iter())
+) -> Result<Vec<String>, String> {
+    let put = (preimage.files.iter())
         .map(|(path, before)| put_file_back(path, before.as_ref(), system))
-        .chain(preimage.lines.iter().map(|line| put_line_back(line, system)))
-        .chain(commands.iter().map(|command| command.run(system)))
-        .filter_map(Result::err)
-        .collect();
-    if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
+        .chain(preimage.lines.iter().map(|line| put_line_back(line, system)));
+    let mut faults: Vec<String> = put.filter_map(Result::err).collect();
+    let mut notes = Vec::new();
+    for command in commands {
+        match command.run(system) {
+            Ok(note) => notes.extend(note),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(notes) } else { Err(faults.join("; ")) }
 }
 
 fn put_file_back(path: &str, before: Option<&FileState>, system: &dyn System) -> Result<(), String> {
@@ -187,7 +197,7 @@ mod tests {
 
     use super::*;
     use crate::system::MemorySystem;
-    use crate::{FileChange, Secret};
+    use crate::{FileChange, Invocation, Secret};
 
     fn command(program: &'static str) -> Invocation {
         Invocation {
@@ -195,6 +205,7 @@ mod tests {
             args: Vec::new(),
             stdin: None,
             deadline: Duration::from_secs(1),
+            subjects: Vec::new(),
         }
     }
 
@@ -274,7 +285,7 @@ mod tests {
                 }
                 let outcome = apply(&plan, &plan.preimage(None), &system);
                 let Outcome::Failed { undone, .. } = &outcome else { panic!("{at}: {outcome}") };
-                assert_eq!(*undone, Ok(()), "{at}");
+                assert_eq!(*undone, Ok(Vec::new()), "{at}");
                 let ran = at > 4 || (at == 4 && late);
                 let shadow = if ran { "root:old:1\nother:y:2\n" } else { "root:old:1\nother:x:1\n" };
                 let old = [("/etc/a", "old\n"), ("/etc/c", "gone\n"), ("/etc/shadow", shadow)];
@@ -316,7 +327,7 @@ mod tests {
                 system.fail_at(1);
             }
             let outcome = apply(&plan, &plan.preimage(None), &system);
-            assert_eq!(matches!(outcome, Outcome::Failed { undone: Ok(()), .. }), fails, "{outcome}");
+            assert_eq!(matches!(outcome, Outcome::Failed { undone: Ok(_), .. }), fails, "{outcome}");
             assert_eq!(system.invocations().len(), usize::from(fails));
         }
     }
@@ -338,7 +349,7 @@ mod tests {
         assert!(error.starts_with("D-Bus has not started"), "after a boot it may not be there yet: {error}");
         let system = system.with_file("/run/dbus/socket", "");
         assert!(matches!(apply(&plan, &preimage, &system), Outcome::Done { .. }));
-        assert_eq!(take_back(&preimage, &system), Ok(()));
+        assert_eq!(take_back(&preimage, &system), Ok(Vec::new()));
     }
 
     #[test]

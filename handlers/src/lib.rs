@@ -38,5 +38,5 @@ pub use nearest::nearest;
 pub use plan::{FileChange, LineState, Plan, Preimage, Step, Verification};
 pub use refusal::Refusal;
 pub use secret::Secret;
-pub use system::{FileState, Invocation, System};
+pub use system::{FileState, Invocation, Subject, System};
 pub use undo_command::UndoCommand;

@@ -208,7 +208,6 @@ fn describe_file(change: &FileChange) -> Value {
 
 fn describe_command(step: &Step) -> Option<Value> {
     let (Step::Run { command, .. } | Step::Regenerate { command, .. }) = step else { return None };
-    let argv: Vec<&str> =
-        std::iter::once(&*command.program).chain(command.args.iter().map(String::as_str)).collect();
+    let argv: Vec<&str> = std::iter::once(&*command.program).chain(command.full_args()).collect();
     Some(argv.into())
 }

@@ -61,17 +61,17 @@ impl UndoCommand {
         }
     }
 
-    /// Runs it.
+    /// Runs it; gives a note of what was passed over because it is gone.
     ///
     /// # Errors
     /// What went wrong, for people.
-    pub(crate) fn run(&self, system: &dyn System) -> Result<(), String> {
+    pub(crate) fn run(&self, system: &dyn System) -> Result<Option<String>, String> {
         match self {
-            Self::Run(command) => system.run(command).map(drop),
+            Self::Run(command) => command.run_on(system),
             Self::RunIf { path, command } => is_there(path, system)
-                .and_then(|is_there| if is_there { system.run(command).map(drop) } else { Ok(()) }),
-            Self::Await { path, what } => await_path(path, what, system),
-            Self::Regenerate { command, folder } => system.regenerate(command, folder),
+                .and_then(|is_there| if is_there { command.run_on(system) } else { Ok(None) }),
+            Self::Await { path, what } => await_path(path, what, system).map(|()| None),
+            Self::Regenerate { command, folder } => system.regenerate(command, folder).map(|()| None),
         }
         .map_err(|error| error.to_string())
     }

@@ -235,6 +235,7 @@ fn a_sandbox_runs_nothing() {
         args: Vec::new(),
         stdin: None,
         deadline: std::time::Duration::from_secs(1),
+        subjects: Vec::new(),
     };
     assert_eq!(
         system.run(&invocation).unwrap_err().to_string(),

@@ -4,6 +4,7 @@
 //! <case>/machine/…          files that exist; those in a folder for programs are programs
 //! <case>/push-1.json …      pushes in order; machine-2/… is laid over the machine before the second
 //! <case>/plug-1/…           laid over the machine after the pushes; what waited and need not any more is done
+//! <case>/plug-1.gone        links that go with that, one a line
 //! <case>/expected/…         network files after all that
 //! <case>/expected-plugs.txt what each plug has made ready, and what still waits
 //! <case>/expected-error.txt the refusal of the last push, if it is refused
@@ -144,11 +145,21 @@ fn plug(case: &Case, held: &mut Held, system: &MemorySystem) -> Option<String> {
         if !folder.exists() {
             break;
         }
+        let gone = case.text(&format!("plug-{number}.gone")).unwrap_or_default();
+        for link in gone.lines() {
+            let attributes = format!("/sys/class/net/{link}/");
+            for path in system.files().into_keys().filter(|path| path.starts_with(&attributes)) {
+                system.remove(&path).unwrap();
+            }
+        }
         lay(system, tree(&folder));
         let before = network().outlook(held, system).unwrap();
-        let plan = network().resume(held, system).unwrap();
-        assert_eq!(plan.is_empty(), before.ready.is_empty(), "{}: {plan:?}", case.name);
-        *held = carry_out(&plan, system);
+        // What is gone asks for nothing, though it would be written otherwise now.
+        if gone.is_empty() || !before.ready.is_empty() {
+            let plan = network().resume(held, system).unwrap();
+            assert_eq!(plan.is_empty(), before.ready.is_empty(), "{}: {plan:?}", case.name);
+            *held = carry_out(&plan, system);
+        }
         let after = network().outlook(held, system).unwrap();
         assert!(after.ready.is_empty(), "{}: {after:?}", case.name);
         let ready: Vec<String> = before.ready.into_iter().map(|(id, on)| format!("{id}: {on}")).collect();

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::deferral::Deferral;
 use super::device::Section;
+use super::known_names::KnownNames;
 use super::link::{Links, unreadable};
 use super::merge::{canonical, devices};
 use super::name::DeviceId;
@@ -33,6 +34,9 @@ pub(super) struct Memory {
     /// True if the files of the network are as they were found.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) untouched: bool,
+    /// What the cards were called that files go by, if the renderer's files go by names.
+    #[serde(default, skip_serializing_if = "KnownNames::is_empty")]
+    pub(super) names: KnownNames,
     /// Each file that was written last, with the SHA-256 of its content in hex.
     pub(super) files: BTreeMap<String, String>,
 }
@@ -59,6 +63,7 @@ impl Memory {
             waiting: deferral.waiting.iter().map(text).collect(),
             previous: None,
             untouched: false,
+            names: KnownNames::default(),
             files: digests(files),
         }
     }
@@ -83,6 +88,8 @@ pub(super) struct Base {
     pub(super) applied: Value,
     /// Files that are ours to replace and to remove.
     pub(super) ours: BTreeSet<String>,
+    /// What cards were called when these were written.
+    pub(super) names: KnownNames,
     /// What the sender should know of it.
     pub(super) warning: Option<String>,
 }
@@ -107,6 +114,7 @@ impl Base {
             document: memory.config.clone(),
             applied: memory.applied().clone(),
             ours: memory.files.keys().cloned().collect(),
+            names: memory.names.clone(),
             warning: None,
         };
         let Some(path) = rewritten(memory, next, renderer, links, system)? else { return Ok(held) };
@@ -140,14 +148,21 @@ impl Base {
             ours.insert(take_over::FILE.to_owned());
         }
         let document = canonical(&document);
-        Ok(Some(Self { applied: document.clone(), document, ours, warning }))
+        let names = KnownNames::default();
+        Ok(Some(Self { applied: document.clone(), document, ours, names, warning }))
     }
 }
 
 impl Default for Base {
     fn default() -> Self {
         let nothing = Value::Object(Map::new());
-        Self { document: nothing.clone(), applied: nothing, ours: BTreeSet::new(), warning: None }
+        Self {
+            document: nothing.clone(),
+            applied: nothing,
+            ours: BTreeSet::new(),
+            names: KnownNames::default(),
+            warning: None,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::base::Base;
 use super::config::NetworkConfig;
 use super::contradiction;
 use super::deferral::Deferral;
+use super::known_names::with_upper;
 use super::link::Links;
 use super::merge::changed_devices;
 use super::name::DeviceId;
@@ -49,10 +50,12 @@ impl Change {
         for id in changed_devices(&base.applied, &now.document) {
             affected.insert(DeviceId::from_key(&id, &place)?);
         }
+        let moved = with_upper(base.names.moved(&now.config, links), &now.config);
+        let is_same = moved.is_empty() && take_over::is_same_aside(&base.applied, &now.document);
+        affected.extend(moved);
         let pushed = wanted.devices.clone().unwrap_or_else(|| affected.clone());
         contradiction::check(&desired.config, &pushed, path)?;
         affected.extend(relatives(&affected, &old, &now.config));
-        let is_same = take_over::is_same_aside(&base.applied, &now.document);
         Ok(Self { old, desired, deferral, pushed, affected, is_same })
     }
 

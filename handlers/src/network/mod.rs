@@ -22,6 +22,7 @@ mod eni;
 mod expectation;
 mod hidden;
 mod instance_config;
+mod known_names;
 mod link;
 mod merge;
 mod name;

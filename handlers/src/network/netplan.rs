@@ -137,6 +137,7 @@ impl Renderer for Netplan {
             args: vec!["generate".to_owned()],
             stdin: None,
             deadline: DEADLINE,
+            subjects: Vec::new(),
         });
         Box::new(activation::Networkd { generate })
     }

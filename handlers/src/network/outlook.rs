@@ -1,22 +1,24 @@
-//! What waits, and what of it need not any more.
+//! What waits, and what of it need not any more; and what is written of cards that have other names by now.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::base::Memory;
+use super::base::{Memory, digests};
 use super::deferral::Deferral;
 use super::link::{Link, Links};
 use super::merge::changed_devices;
-use super::renderer::Desired;
+use super::renderer::{self, Desired};
+use super::take_over;
 use crate::{Held, Outlook, Refusal, System};
 
 /// Compares what waits with the links that are there now.
 pub(super) fn outlook(held: &Held, system: &dyn System) -> Result<Outlook, Refusal> {
-    let waits = |memory: &Memory| !memory.waiting.is_empty();
-    let Some(memory) = Memory::recall(held)?.filter(waits) else { return Ok(Outlook::default()) };
+    let is_open = |memory: &Memory| !memory.waiting.is_empty() || !memory.names.is_empty();
+    let Some(memory) = Memory::recall(held)?.filter(is_open) else { return Ok(Outlook::default()) };
     let links = Links::look(system)?;
     let desired = Desired::read(memory.config.clone(), "network")?;
     let Deferral { now, waiting } = Deferral::of(desired, memory.applied(), &links);
-    let changed = changed_devices(memory.applied(), &now.document);
+    let mut changed = changed_devices(memory.applied(), &now.document);
+    changed.extend(misnamed(&memory, &now, &links, system)?);
     let ready = now.config.devices().filter(|(id, _)| changed.contains(id.as_str()));
     let mut ready: BTreeMap<String, String> = ready
         .map(|(id, device)| {
@@ -30,6 +32,23 @@ pub(super) fn outlook(held: &Held, system: &dyn System) -> Result<Outlook, Refus
     let text = |ids: BTreeSet<_>| ids.iter().map(ToString::to_string).collect();
     let waiting = waiting.into_iter().map(|(id, cards)| (id.to_string(), text(cards))).collect();
     Ok(Outlook { waiting, ready })
+}
+
+/// Devices with a link whose name the files do not have. They are rendered only if there is a name that was not known.
+fn misnamed(
+    memory: &Memory,
+    now: &Desired,
+    links: &Links,
+    system: &dyn System,
+) -> Result<BTreeSet<String>, Refusal> {
+    let moved = memory.names.moved(&now.config, links);
+    if moved.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let mut rendered = renderer::choose(system)?.render(now, links, system)?;
+    rendered.extend(take_over::file(&now.document));
+    let is_written = digests(&rendered) == memory.files;
+    Ok(moved.iter().filter(|_| !is_written).map(ToString::to_string).collect())
 }
 
 fn told(link: &Link) -> String {

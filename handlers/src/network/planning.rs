@@ -11,6 +11,7 @@ use super::change::Change;
 use super::contradiction;
 use super::expectation::Expectation;
 use super::hidden::has_hidden;
+use super::known_names::KnownNames;
 use super::link::{Links, unreadable};
 use super::renderer::{RenderedFile, Renderer, choose};
 use super::take_over;
@@ -59,6 +60,9 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     };
     rendered.extend(take_over::file(&change.desired.document));
     let mut next = Memory::of(&change.desired.document, &change.deferral, &rendered);
+    if renderer.goes_by_names() && !is_kept {
+        next.names = KnownNames::now(&change.deferral.now.config, &links);
+    }
     let secret = has_hidden(&base.document);
     let files = file_changes(&rendered, &base.ours, secret, system)?;
 
@@ -77,7 +81,8 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     let is_active = files.is_empty() && (is_kept || as_held());
     plan.held = next.into_held();
     if !is_active {
-        add_steps(&mut plan, files, &rendered, &change, links, &*renderer, system)?;
+        let machine = Machine { links, known: &base.names, renderer: &*renderer, system };
+        add_steps(&mut plan, files, &rendered, &change, machine)?;
     }
     Ok(plan)
 }
@@ -140,15 +145,22 @@ fn file_changes(
     Ok(changes)
 }
 
+/// What a change is made on.
+struct Machine<'a> {
+    links: Links,
+    known: &'a KnownNames,
+    renderer: &'a dyn Renderer,
+    system: &'a dyn System,
+}
+
 fn add_steps(
     plan: &mut Plan,
     files: Vec<FileChange>,
     rendered: &[RenderedFile],
     change: &Change,
-    links: Links,
-    renderer: &dyn Renderer,
-    system: &dyn System,
+    machine: Machine<'_>,
 ) -> Result<(), Refusal> {
+    let Machine { links, known, renderer, system } = machine;
     let mut expected: Vec<(String, Option<String>)> =
         rendered.iter().map(|file| (file.path.clone(), Some(digest(&file.file.content)))).collect();
     expected.extend(
@@ -164,6 +176,7 @@ fn add_steps(
             new: &change.deferral.now.config,
             affected: &change.affected,
             files: &files,
+            known,
             links,
             renderer,
             system,

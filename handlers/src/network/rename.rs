@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::link::{Link, Links};
 use super::name::{DeviceId, LinkName};
-use crate::{Invocation, Refusal, Secret, Step, System};
+use crate::{Invocation, Refusal, Secret, Step, Subject, System};
 
 /// How long the kernel may take; it takes milliseconds.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -55,14 +55,16 @@ pub(super) fn step(link: &Link, to: &str, system: &dyn System) -> Result<Step, R
         state(link)
     );
     // The undo goes on over what was not done.
-    let undo = Some(batch(&["-force", "-batch", "-"], back, system)?);
-    Ok(Step::Run { command, undo })
+    let undo = batch(&["-force", "-batch", "-"], back, system)?;
+    let names = [from, to].map(Subject::spoken_of).to_vec();
+    Ok(Step::Run { command: command.with_subjects(names.clone()), undo: Some(undo.with_subjects(names)) })
 }
 
 /// Keeps what networkd would not give back to a link that it lets go of: its MTU, and that it was down. To say it of
 /// a link that is so already does nothing; said as an undo, it puts that back.
 pub(super) fn keep_step(link: &Link, system: &dyn System) -> Result<Step, Refusal> {
     let command = batch(&["-batch", "-"], format!("link set dev {} {}\n", link.name, state(link)), system)?;
+    let command = command.with_subjects(vec![Subject::spoken_of(&link.name)]);
     Ok(Step::Run { undo: Some(command.clone()), command })
 }
 
@@ -78,7 +80,8 @@ pub(super) fn batch(args: &[&str], lines: String, system: &dyn System) -> Result
         Refusal::at("network", "a machine with `ip`, to set a link up").hint("install iproute2")
     })?;
     let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-    Ok(Invocation { program: program.into(), args, stdin: Some(Secret::new(lines)), deadline: DEADLINE })
+    let stdin = Some(Secret::new(lines));
+    Ok(Invocation { program: program.into(), args, stdin, deadline: DEADLINE, subjects: Vec::new() })
 }
 
 /// Where iproute2 is, if it is.

@@ -111,6 +111,11 @@ pub(super) trait Renderer {
     /// True if what is rendered finds this card only once it has its `set-name`.
     fn needs_name(&self, device: &Device) -> bool;
 
+    /// True if what is rendered says what cards are called now that have no name of the config's.
+    fn goes_by_names(&self) -> bool {
+        false
+    }
+
     /// What makes the machine act on what is rendered.
     fn activator(&self, system: &dyn System) -> Box<dyn Activator>;
 }

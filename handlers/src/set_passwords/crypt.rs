@@ -108,6 +108,7 @@ mod tests {
             args: vec!["-e".into(), script.into()],
             stdin: Some(Secret::new(format!("{password}\n{setting}\n"))),
             deadline: Duration::from_secs(30),
+            subjects: Vec::new(),
         };
         match HostSystem::real().run(&perl) {
             Ok(hash) if !hash.is_empty() && !hash.starts_with('*') => Some(hash),

@@ -55,6 +55,7 @@ pub(super) fn commands(changes: &[Change], programs: Programs, expire: bool) -> 
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             stdin: stdin.map(Secret::new),
             deadline: DEADLINE,
+            subjects: Vec::new(),
         },
         undo: None,
     };

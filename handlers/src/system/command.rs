@@ -258,6 +258,7 @@ mod tests {
             args: vec!["-c".into(), script.into()],
             stdin: stdin.map(Secret::new),
             deadline: Duration::from_secs(30),
+            subjects: Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ mod generated;
 mod host;
 mod kernel;
 mod memory;
+mod subject;
 mod tree;
 
 pub use host::HostSystem;
@@ -19,6 +20,7 @@ pub use kernel::{
     KernelRule, KernelScope, OperationalState,
 };
 pub use memory::{KernelScript, MemorySystem, Script};
+pub use subject::Subject;
 
 use crate::Secret;
 
@@ -74,6 +76,9 @@ pub struct Invocation {
     pub stdin: Option<Secret>,
     /// Killed after this long.
     pub deadline: Duration,
+    /// The links that it is for, as far as they may be gone when it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<Subject>,
 }
 
 /// The machine: the real one, a folder that plays one, or memory in tests.

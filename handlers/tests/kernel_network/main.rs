@@ -24,6 +24,7 @@ fn run(program: &str, args: &[&str], stdin: Option<&str>) -> Result<String, Stri
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         stdin: stdin.map(Secret::new),
         deadline: Duration::from_secs(120),
+        subjects: Vec::new(),
     };
     system.run(&invocation).map_err(|error| error.to_string())
 }

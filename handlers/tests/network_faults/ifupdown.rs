@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use cloud_channel_handlers::system::MemorySystem;
-use cloud_channel_handlers::{FileState, Invocation};
+use cloud_channel_handlers::{FileState, Held, Invocation, Outcome, System, apply};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{Files, Stack, kernel, rename};
+use super::{Files, Stack, kernel, network, rename};
 
 /// Effects: ifdown, rename, two files, ifup.
 pub(super) const STACK: Stack = Stack { name: "ifupdown", machine, push, effects: 5, is_done };
@@ -149,4 +149,71 @@ fn is_done(files: &Files) -> bool {
     text(files, "/test/eth0").is_some_and(|address| address == "192.0.2.5/24")
         && text(files, "/test/ens0").is_some_and(|address| address == "198.51.100.5/24")
         && state(files) == ["ens0=ens0", "eth0=eth0", "lo=lo"]
+}
+
+/// A machine whose card was pulled out, and plugged in where it has another name.
+fn moved() -> (MemorySystem, Held) {
+    let system = machine();
+    let lan = json!({"match": {"macaddress": "00:11:22:33:44:55"}, "addresses": ["198.51.100.5/24"]});
+    let push = to_raw_value(&json!({"network": {"ethernets": {"lan": lan}}})).unwrap();
+    let plan = network().plan(&Held::nothing(), &push, &system).unwrap();
+    let Outcome::Done { held, .. } = apply(&plan, &plan.preimage(None), &system) else { panic!("not done") };
+    let quiet = network().outlook(&held, &system).unwrap();
+    assert!(quiet.ready.is_empty(), "{quiet:?}");
+    for (path, file) in system.files() {
+        if let Some(attribute) = path.strip_prefix("/sys/class/net/eth1/") {
+            system.remove(&path).unwrap();
+            system.write(&format!("/sys/class/net/eth7/{attribute}"), &file).unwrap();
+        }
+    }
+    system.remove("/test/eth1").unwrap();
+    (system, held)
+}
+
+#[test]
+fn a_card_that_has_another_name_by_now_is_configured_under_that() {
+    let (system, held) = moved();
+    let outlook = network().outlook(&held, &system).unwrap();
+    assert_eq!(outlook.ready, BTreeMap::from([("lan".to_owned(), "eth7 00:11:22:33:44:55".to_owned())]));
+    let ran = system.invocations().len();
+    let plan = network().resume(&held, &system).unwrap();
+    assert!(plan.is_trial);
+    let Outcome::Done { held, warnings } = apply(&plan, &plan.preimage(None), &system) else {
+        panic!("not done")
+    };
+    assert_eq!(warnings, Vec::<String>::new());
+    let commands: Vec<String> =
+        system.invocations()[ran..].iter().map(|command| command.args.join(" ")).collect();
+    assert_eq!(commands, ["--ignore-errors eth1", "eth7"], "the uplink is left alone");
+    let files = system.files();
+    assert_eq!(state(&files), ["eth0=eth0", "eth7=eth7", "lo=lo"]);
+    assert_eq!(addresses(&files, "eth7"), ["198.51.100.5"]);
+    assert!(!text(&files, FILE).unwrap().contains("eth1"));
+    assert!(network().outlook(&held, &system).unwrap().ready.is_empty());
+}
+
+#[test]
+fn a_card_with_another_name_that_cannot_be_configured_is_as_it_was() {
+    let effects = {
+        let (system, held) = moved();
+        let plan = network().resume(&held, &system).unwrap();
+        system.stop_after(usize::MAX);
+        apply(&plan, &plan.preimage(None), &system);
+        system.effects()
+    };
+    // The first takes the old name down, which is gone.
+    for n in 2..=effects {
+        let (system, held) = moved();
+        let old = text(&system.files(), FILE);
+        let plan = network().resume(&held, &system).unwrap();
+        system.fail_at(n);
+        let Outcome::Failed { undone, .. } = apply(&plan, &plan.preimage(None), &system) else {
+            panic!("{n}: nothing may fail without consequence")
+        };
+        assert!(undone.is_ok(), "{n}: {undone:?}");
+        let files = system.files();
+        assert_eq!(text(&files, FILE), old, "{n}");
+        assert_eq!(addresses(&files, "eth0"), ["192.0.2.9"], "{n}");
+        assert!(!files.contains_key("/test/eth7"), "{n}");
+    }
 }

@@ -1,9 +1,11 @@
 //! netplan with networkd: the card is as the file says, if it has the name that the file says.
 
 use cloud_channel_handlers::system::MemorySystem;
-use cloud_channel_handlers::{FileState, Invocation, Outcome, Step, apply};
+use cloud_channel_handlers::{FileState, Held, Invocation, Outcome, Step, System, apply, undo};
+use serde_json::json;
+use serde_json::value::to_raw_value;
 
-use super::{Files, Stack, has_card, one_card, plan, with_cards};
+use super::{Files, Stack, has_card, network, one_card, plan, with_cards};
 
 /// Effects: the file, generate, rename, reload, reconfigure.
 pub(super) const STACK: Stack =
@@ -56,6 +58,24 @@ fn files_that_were_written_but_never_acted_on_are_acted_on() {
 }
 
 #[test]
+fn of_two_cards_the_one_that_is_left_is_set_up_again() {
+    let system = machine();
+    let push = json!({"ethernets": {"eth0": {"mtu": 1500}, "eth1": {"dhcp4": true}}});
+    let plan = network().plan(&Held::nothing(), &to_raw_value(&push).unwrap(), &system).unwrap();
+    let preimage = plan.preimage(None);
+    apply(&plan, &preimage, &system);
+    for attribute in ["address", "mtu", "flags"] {
+        system.remove(&format!("/sys/class/net/eth1/{attribute}")).unwrap();
+    }
+    let notes = undo(&plan, &preimage, &system).unwrap();
+    // Each is told of by each command: `ip` would have kept its state.
+    let told = |program| format!("`/usr/{program}` passed over what is gone: `eth1`");
+    assert!(notes.contains(&told("bin/networkctl")), "{notes:?}");
+    let ran: Vec<String> = system.invocations().iter().map(|command| command.args.join(" ")).collect();
+    assert_eq!(ran[ran.len() - 2..], ["reconfigure eth0 eth1", "reconfigure eth0"]);
+}
+
+#[test]
 fn what_does_not_come_up_is_undone_and_named() {
     let system = machine().with_program("/usr/bin/networkctl");
     let plan = plan(&STACK, &system);
@@ -64,7 +84,7 @@ fn what_does_not_come_up_is_undone_and_named() {
         panic!("the link is down and has MTU 1500 and no address");
     };
     assert!(reason.contains("link `ens0` is down, expected it up"), "{reason}");
-    assert_eq!(undone, Ok(()));
+    assert_eq!(undone, Ok(Vec::new()));
     assert_eq!(system.files(), old);
     let waited = system.paused();
     assert!((9..=10).contains(&waited.as_secs()), "waited {waited:?}");

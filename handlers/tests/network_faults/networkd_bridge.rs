@@ -82,7 +82,7 @@ fn what_stands_on_another_is_removed_before_it() {
     let push = to_raw_value(&json!({"network": {"bonds": null, "vlans": null, "bridges": null}})).unwrap();
     let plan = network().plan(&Held::nothing(), &push, &system).unwrap();
     let commands = plan.steps.iter().filter_map(|step| match step {
-        Step::Run { command, .. } if command.args[0] == "delete" => Some(command.args[1].as_str()),
+        Step::Run { command, .. } if command.args[0] == "delete" => command.full_args().nth(1),
         _ => None,
     });
     assert_eq!(commands.collect::<Vec<_>>(), ["br0", "v9", "bond0"]);

@@ -20,6 +20,7 @@ fn by_this_machine(program: &'static str, args: &[&str], stdin: Option<&str>) ->
         args,
         stdin,
         deadline: Duration::from_secs(30),
+        subjects: Vec::new(),
     }) {
         Ok(_) => Some(()),
         Err(error) => {

@@ -13,11 +13,12 @@ use super::super::config::NetworkConfig;
 use super::super::device::{Device, Kind};
 use super::super::eni::{Definition, definitions, text_of};
 use super::super::expectation::ExpectedLink;
+use super::super::known_names::KnownNames;
 use super::super::link::text;
 use super::super::name::DeviceId;
 use super::transient::run_outside;
-use super::{Activation, Activator, Scene, command};
-use crate::{Invocation, Refusal, Secret, Step, System, UndoCommand};
+use super::{Activation, Activator, Scene, command, raised};
+use crate::{Invocation, Refusal, Secret, Step, Subject, System, UndoCommand};
 
 /// Where ifupdown remembers what it has brought up: `name=logical name`, one a line.
 const STATE: &str = "/run/network/ifstate";
@@ -48,8 +49,8 @@ impl Activator for Ifupdown {
         let is_in_state = |name: &str| state.lines().any(|line| line.split('=').next() == Some(name));
         let is_up = |name: &str| scene.links.named(name).is_some_and(|link| link.up);
 
-        let old = definitions(scene.old, &scene.links);
-        let new = definitions(scene.new, &scene.links);
+        let old = definitions(scene.old, &scene.links, scene.known);
+        let new = definitions(scene.new, &scene.links, &KnownNames::default());
         let redone = redone(&old, &new, scene);
         let of = |all: Vec<Definition>| -> Vec<Definition> {
             all.into_iter().filter(|definition| redone.contains(&definition.id)).collect()
@@ -63,9 +64,9 @@ impl Activator for Ifupdown {
             .map(|definition| definition.name.as_str())
             .filter(|name| is_in_state(name) || is_up(name))
             .collect();
-        let raised_before: Vec<&str> = (old.iter())
+        let raised_before: Vec<Subject> = (old.iter())
             .filter(|definition| was_raised(definition, scene))
-            .map(|definition| definition.name.as_str())
+            .map(|definition| raised(definition.name.as_str(), &definition.id, scene.old, &scene.links))
             .collect();
 
         let link_steps = std::mem::take(&mut plan.steps);
@@ -74,28 +75,30 @@ impl Activator for Ifupdown {
         }
         plan.before.extend(link_steps.iter().filter_map(undo_of));
         if !raised_before.is_empty() {
-            plan.before.push(at_undo(long(command(ifup, raised_before))));
+            plan.before.push(at_undo(long(command(ifup, []).with_subjects(raised_before))));
         }
         if !down.is_empty() {
             // What the kernel has lost already does not hinder; what ifupdown does not know to be up is made known.
             let force = down.iter().any(|name| !is_in_state(name)).then_some("--force");
-            let options = force.into_iter().chain(["--ignore-errors"]);
-            plan.before.push(run(long(command(ifdown, options.chain(down.iter().copied())))));
+            let lower = command(ifdown, force.into_iter().chain(["--ignore-errors"]));
+            plan.before.push(run(long(lower.with_subjects(links(down)))));
         }
         plan.before.extend(link_steps.into_iter().filter_map(rename_of));
 
-        let is_raised = |definition: &&Definition| up.iter().any(|name| name == definition.name.as_str());
+        let is_raised = |definition: &&Definition| {
+            up.iter().any(|subject| subject.argument() == Some(definition.name.as_str()))
+        };
         let left: Vec<&str> = (new.iter().rev())
             .filter(is_raised)
             .filter(|definition| is_left_over(definition, &old, is_in_state(definition.name.as_str()), scene))
             .map(|definition| definition.name.as_str())
             .collect();
         if !left.is_empty() {
-            let options = ["--force", "--ignore-errors"];
-            plan.steps.push(run(long(command(ifdown, options.into_iter().chain(left)))));
+            let lower = command(ifdown, ["--force", "--ignore-errors"]);
+            plan.steps.push(run(long(lower.with_subjects(links(left)))));
         }
         if !up.is_empty() {
-            plan.steps.push(run(long(command(ifup, up.iter().map(String::as_str)))));
+            plan.steps.push(run(long(command(ifup, []).with_subjects(up))));
         }
         run_outside(&mut plan, &[ifup, ifdown], scene.system);
         Ok(plan)
@@ -149,7 +152,7 @@ fn names_to_raise(
     new: &[Definition],
     scene: &Scene<'_>,
     plan: &mut Activation,
-) -> Result<Vec<String>, Refusal> {
+) -> Result<Vec<Subject>, Refusal> {
     let mut up = Vec::new();
     let mut seen = BTreeSet::new();
     for definition in new {
@@ -165,13 +168,13 @@ fn names_to_raise(
             }
             if is_wanted && !is_late {
                 plan.links.push(ExpectedLink::of(name, &definition.id, scene));
-                up.push(name.to_owned());
+                up.push(raised(name, &definition.id, scene.new, &scene.links));
             }
             continue;
         }
         if seen.insert(&definition.id) {
             let names = plan.add_card(&definition.id, device, scene)?;
-            up.extend(names.into_values().filter(|_| is_wanted));
+            up.extend(names.values().filter(|_| is_wanted).map(|name| Subject::link(name)));
         }
     }
     Ok(up)
@@ -201,9 +204,9 @@ fn is_left_over(definition: &Definition, old: &[Definition], is_in_state: bool, 
 /// Takes down what the new file brought up, once the old one is back: ifupdown gets the new stanzas by hand.
 fn lower_as_written(ifdown: &'static str, new: &[Definition]) -> Invocation {
     let options = ["--force", "--ignore-errors", "--interfaces", "/dev/stdin"];
-    let names = new.iter().rev().map(|definition| definition.name.as_str());
+    let names = new.iter().rev().map(|definition| definition.name.as_str()).collect();
     let stdin = Some(Secret::new(text_of(new)));
-    Invocation { stdin, ..long(command(ifdown, options.into_iter().chain(names))) }
+    Invocation { stdin, ..long(command(ifdown, options).with_subjects(links(names))) }
 }
 
 /// What a step on a card has for its undo, to come at the front.
@@ -226,6 +229,11 @@ const fn at_undo(command: Invocation) -> Step {
 
 const fn run(command: Invocation) -> Step {
     Step::Run { command, undo: None }
+}
+
+/// What is to be taken down, and may have gone by itself.
+fn links(names: Vec<&str>) -> Vec<Subject> {
+    names.into_iter().map(Subject::link).collect()
 }
 
 fn long(command: Invocation) -> Invocation {

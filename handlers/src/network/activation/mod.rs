@@ -24,13 +24,14 @@ pub(super) use networkd::Networkd;
 pub(super) use sysconfig::Sysconfig;
 
 use super::config::NetworkConfig;
-use super::device::Device;
+use super::device::{Device, Kind};
 use super::expectation::ExpectedLink;
+use super::known_names::KnownNames;
 use super::link::{Link, Links};
 use super::name::DeviceId;
 use super::rename;
 use super::renderer::Renderer;
-use crate::{FileChange, Invocation, Refusal, Step, System};
+use crate::{FileChange, Invocation, Refusal, Step, Subject, System};
 
 /// How long one command may take.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -62,6 +63,8 @@ pub(super) struct Scene<'a> {
     pub(super) affected: &'a BTreeSet<DeviceId>,
     /// Files that differ from what is there.
     pub(super) files: &'a [FileChange],
+    /// What cards were called in the files before.
+    pub(super) known: &'a KnownNames,
     pub(super) links: Links,
     pub(super) renderer: &'a dyn Renderer,
     pub(super) system: &'a dyn System,
@@ -98,6 +101,9 @@ impl Activation {
     fn add_card(&mut self, id: &DeviceId, device: &Device, scene: &Scene<'_>) -> Result<Names, Refusal> {
         let present = scene.links.of(id, device, scene.new);
         let Some(name) = device.link_name.as_ref() else {
+            let is_new = |link: &&Link| scene.known.of(id).is_some_and(|known| !known.contains(&link.name));
+            let moved = present.iter().copied().filter(is_new);
+            self.links.extend(moved.map(|link| ExpectedLink::of(&link.name, id, scene)));
             return Ok(present.into_iter().map(same_name).collect());
         };
         let link = match present.as_slice() {
@@ -138,6 +144,26 @@ fn many_links(id: &DeviceId, links: &[&Link]) -> Refusal {
     refusal.given(names.join(", ")).hint("match by macaddress")
 }
 
+/// The subject of a command that brings a device's link up: a card has to be there, and so has the one that a VLAN is on.
+fn raised(name: &str, id: &DeviceId, config: &NetworkConfig, links: &Links) -> Subject {
+    let mut below = id;
+    // A config has no circles; the bound says so to whoever reads it.
+    for _ in 0..config.devices().count() {
+        let Some(device) = config.device(below) else { break };
+        match &device.kind {
+            Kind::Ethernet(_) if below == id => return Subject::link(name),
+            Kind::Ethernet(_) => {
+                let present = || links.of(below, device, config).first().map(|link| link.name.clone());
+                let card = device.link_name.as_ref().map(ToString::to_string).or_else(present);
+                return Subject::made(name, card.as_deref());
+            }
+            Kind::Bond(_) | Kind::Bridge(_) => break,
+            Kind::Vlan(vlan) => below = &vlan.link,
+        }
+    }
+    Subject::made(name, None)
+}
+
 /// True if the config before had a device for this link.
 fn is_configured(link: &Link, scene: &Scene<'_>) -> bool {
     scene.old.devices().any(|(id, device)| scene.links.of(id, device, scene.old).contains(&link))
@@ -149,7 +175,7 @@ fn same_name(link: &Link) -> (String, String) {
 
 fn command<'a>(program: &'static str, args: impl IntoIterator<Item = &'a str>) -> Invocation {
     let args = args.into_iter().map(str::to_owned).collect();
-    Invocation { program: program.into(), args, stdin: None, deadline: DEADLINE }
+    Invocation { program: program.into(), args, stdin: None, deadline: DEADLINE, subjects: Vec::new() }
 }
 
 /// Waits for D-Bus, over which a network stack is spoken to: early in a boot there is none yet.

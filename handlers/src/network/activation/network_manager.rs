@@ -21,7 +21,7 @@ use super::super::link::{attribute, text};
 use super::super::name::DeviceId;
 use super::super::network_manager::{Difference, ProfileUuid, difference, is_profile, profile_path};
 use super::{Activation, Activator, Names, Scene, await_dbus, command, same_name};
-use crate::{Invocation, Refusal, Step, System};
+use crate::{Invocation, Refusal, Step, Subject, System};
 
 /// Where NetworkManager keeps what it knows of each link, by index.
 const DEVICES: &str = "/run/NetworkManager/devices";
@@ -106,10 +106,9 @@ fn steps(id: &DeviceId, device: &Device, names: &Names, scene: &Scene<'_>, nmcli
         let again = scene.old.device(id).map(|device| up(id, device, Some(old), scene.old, nmcli));
         match difference {
             Difference::None if has_own => None,
-            Difference::Addresses if has_own => Some(Step::Run {
-                command: command(nmcli, ["device", "reapply", new]),
-                undo: Some(command(nmcli, ["device", "reapply", old])),
-            }),
+            Difference::Addresses if has_own => {
+                Some(Step::Run { command: reapply(new, nmcli), undo: Some(reapply(old, nmcli)) })
+            }
             _ if by_hand || waits_for_carrier(device, old, scene.system) => None,
             _ => {
                 let before = present.filter(|_| !has_own);
@@ -138,8 +137,13 @@ fn up(
 }
 
 fn up_profile(uuid: &str, wait: &str, link: Option<&str>, nmcli: &'static str) -> Invocation {
-    let ifname = link.into_iter().flat_map(|link| ["ifname", link]);
-    command(nmcli, ["--wait", wait, "connection", "up", "uuid", uuid].into_iter().chain(ifname))
+    let ifname = link.map(|_| "ifname");
+    let up = command(nmcli, ["--wait", wait, "connection", "up", "uuid", uuid].into_iter().chain(ifname));
+    up.with_subjects(link.map(Subject::link).into_iter().collect())
+}
+
+fn reapply(link: &str, nmcli: &'static str) -> Invocation {
+    command(nmcli, ["device", "reapply"]).with_subjects(vec![Subject::link(link)])
 }
 
 /// Makes NetworkManager read what was written. Where a file went away, that is every file: there is no command for one
@@ -210,6 +214,7 @@ fn nmcli(system: &dyn System) -> Result<&'static str, Refusal> {
 mod tests {
     use serde_json::json;
 
+    use super::super::super::known_names::KnownNames;
     use super::super::super::link::Links;
     use super::super::super::renderer;
     use super::*;
@@ -238,6 +243,7 @@ mod tests {
             new: &new,
             affected: &ids,
             files: &[],
+            known: &KnownNames::default(),
             links: Links::look(&system).unwrap(),
             renderer: &*renderer::choose(&system).unwrap(),
             system: &system,

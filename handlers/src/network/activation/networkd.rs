@@ -8,7 +8,7 @@ use super::super::config::NetworkConfig;
 use super::super::device::Device;
 use super::super::name::DeviceId;
 use super::{Activation, Activator, Names, Scene, await_dbus, command, same_name};
-use crate::{Invocation, Refusal, Step, System, UndoCommand};
+use crate::{Invocation, Refusal, Step, Subject, System, UndoCommand};
 
 /// Where netplan's generator puts what networkd reads.
 const GENERATED: &str = "/run/systemd/network";
@@ -52,7 +52,8 @@ impl Activator for Networkd {
         for link in removed(scene) {
             // Undone by a reload, which makes the device again.
             let undo = Some(command(networkctl, ["reload"]));
-            plan.steps.push(Step::Run { command: command(networkctl, ["delete", &link]), undo });
+            let delete = command(networkctl, ["delete"]).with_subjects(vec![Subject::link(&link)]);
+            plan.steps.push(Step::Run { command: delete, undo });
         }
         if !reconfigure.is_empty() {
             plan.steps.push(reconfigure_step(networkctl, &reconfigure));
@@ -69,8 +70,11 @@ fn is_tuned(device: &Device) -> bool {
 /// Lets udev apply its part to a card that is there: it does so by itself only when a card appears.
 fn tune_step((old, new): (&String, &String), system: &dyn System) -> Option<Step> {
     let program = ["/usr/bin/udevadm", "/bin/udevadm"].into_iter().find(|path| system.has_program(path))?;
-    let tune =
-        |link: &str| command(program, ["test-builtin", "net_setup_link", &format!("/sys/class/net/{link}")]);
+    let tune = |link: &str| {
+        let path = format!("/sys/class/net/{link}");
+        command(program, ["test-builtin", "net_setup_link", &path])
+            .with_subjects(vec![Subject::spoken_of(link)])
+    };
     Some(Step::Run { command: tune(new), undo: Some(tune(old)) })
 }
 
@@ -117,11 +121,11 @@ fn remove_at_undo(networkctl: &'static str, link: &str) -> Step {
 
 /// Reconfigures links under their new names; the undo finds them under the old ones.
 fn reconfigure_step(networkctl: &'static str, links: &Names) -> Step {
-    let with = |names: Vec<&str>| command(networkctl, std::iter::once("reconfigure").chain(names));
-    Step::Run {
-        command: with(links.values().map(String::as_str).collect()),
-        undo: Some(with(links.keys().map(String::as_str).collect())),
-    }
+    let with = |names: Vec<&String>| {
+        let subjects = names.into_iter().map(|name| Subject::link(name)).collect();
+        command(networkctl, ["reconfigure"]).with_subjects(subjects)
+    };
+    Step::Run { command: with(links.values().collect()), undo: Some(with(links.keys().collect())) }
 }
 
 fn networkctl(system: &dyn System) -> Result<&'static str, Refusal> {

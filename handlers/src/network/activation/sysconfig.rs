@@ -6,7 +6,7 @@
 //! wicked          files ─▶ rename ─▶ wicked ifreload, the links ─▶ verify
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::address::Cidr;
 use super::super::config::NetworkConfig;
@@ -16,8 +16,8 @@ use super::super::name::DeviceId;
 use super::super::rename;
 use super::super::sysconfig::{Interfaces, NO_DNS, Stack, is_cloud_inits, nmcli};
 use super::transient::run_outside;
-use super::{Activation, Activator, Names, Scene, await_dbus, command};
-use crate::{Refusal, Step, System};
+use super::{Activation, Activator, Names, Scene, await_dbus, command, raised};
+use crate::{FileChange, Refusal, Step, Subject, System};
 
 /// Brings changes up with whatever reads sysconfig files here.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub(in super::super) struct Sysconfig;
 
 /// The links of a change, by the names they have and will have.
 struct Change {
-    /// Configured before, and there: one line for each, lower links first.
-    down: Vec<String>,
+    /// Configured before, and there: one line for each, lower links first; with what brings it up again.
+    down: Vec<(String, Subject)>,
     /// Wanted, and there or to be made: in the order in which they come up.
     up: Vec<Wanted>,
     /// Configured before, and no more.
@@ -38,6 +38,8 @@ struct Wanted {
     name: String,
     /// What it is called until it is renamed.
     before: String,
+    /// What brings it up.
+    subject: Subject,
     /// True if files defined it before, under the same name.
     was_configured: bool,
     /// False for one that waits to be brought up by hand.
@@ -50,7 +52,7 @@ impl Activator for Sysconfig {
         let mut plan = Activation::default();
         let change = Change::of(scene, stack, &mut plan)?;
         match stack {
-            Stack::NetworkManager => network_manager(&mut plan, &change, stack, scene.system)?,
+            Stack::NetworkManager => network_manager(&mut plan, &change, stack, scene)?,
             Stack::NetworkScripts => network_scripts(&mut plan, &change, scene)?,
             Stack::Wicked => wicked(&mut plan, &change, scene.system)?,
         }
@@ -60,7 +62,7 @@ impl Activator for Sysconfig {
 
 impl Change {
     fn of(scene: &Scene<'_>, stack: Stack, plan: &mut Activation) -> Result<Self, Refusal> {
-        let old = Interfaces::of(scene.old, &scene.links);
+        let old = Interfaces::of(scene.old, &scene.links).or_rather(scene.known);
         let new = Interfaces::of(scene.new, &scene.links);
         // What stands on a link that network-scripts take down has to come up again with it.
         let with_upper = stack == Stack::NetworkScripts;
@@ -81,17 +83,19 @@ impl Change {
                 if is_ours || device.as_ethernet().is_none() {
                     let was_configured = is_named(&old, scene.old, &name);
                     let automatic = device.settings.activation_mode.is_none();
-                    up.push(Wanted { name, before, was_configured, automatic });
+                    let subject = raised(&name, id, scene.new, &scene.links);
+                    up.push(Wanted { name, before, subject, was_configured, automatic });
                 }
             }
         }
-        let present = |name: &String| scene.links.named(name).is_some();
-        let mut down: Vec<String> =
-            in_order(&concerned, scene.old).into_iter().flat_map(|id| old.names(id).to_vec()).collect();
+        let mut down: Vec<(String, Subject)> = Vec::new();
+        for id in in_order(&concerned, scene.old) {
+            let names = old.names(id).iter().filter(|name| scene.links.named(name).is_some());
+            down.extend(names.map(|name| (name.clone(), raised(name, id, scene.old, &scene.links))));
+        }
         down.reverse();
-        down.retain(present);
         let kept = |name: &String| up.iter().any(|wanted| wanted.name == *name || wanted.before == *name);
-        let gone = down.iter().filter(|name| !kept(name)).cloned().collect();
+        let gone = down.iter().map(|(name, _)| name).filter(|name| !kept(name)).cloned().collect();
         Ok(Self { down, up, gone })
     }
 }
@@ -132,8 +136,9 @@ fn network_manager(
     plan: &mut Activation,
     change: &Change,
     stack: Stack,
-    system: &dyn System,
+    scene: &Scene<'_>,
 ) -> Result<(), Refusal> {
+    let system = scene.system;
     let expected = "a machine with `nmcli`, to bring a change up";
     let nmcli =
         nmcli(system).ok_or_else(|| Refusal::at("network", expected).hint("install NetworkManager"))?;
@@ -144,8 +149,9 @@ fn network_manager(
     let file = |name: &str| format!("{}/ifcfg-{name}", stack.folder());
     let reload = command(nmcli, ["connection", "reload"]);
     let files: Vec<String> = change.up.iter().map(|wanted| file(&wanted.name)).collect();
-    // A file that is gone cannot be loaded. Its profile goes with it, and its link is let go of.
-    let load = if change.gone.is_empty() && !files.is_empty() {
+    // A file that is gone cannot be loaded. Its profile goes with it, and its link is let go of, if there is one.
+    let is_gone = !change.gone.is_empty() || scene.files.iter().any(|file| is_profile(file, stack));
+    let load = if !is_gone && !files.is_empty() {
         command(nmcli, ["connection", "load"].into_iter().chain(files.iter().map(String::as_str)))
     } else {
         reload.clone()
@@ -154,24 +160,36 @@ fn network_manager(
     for wanted in change.up.iter().filter(|wanted| wanted.automatic) {
         // Not waited for: what comes up is looked at, and a DHCP server may take its time.
         let up = command(nmcli, ["--wait", "0", "connection", "up", "filename", &file(&wanted.name)]);
-        let undo = wanted.was_configured.then(|| up.clone());
-        plan.steps.push(Step::Run { command: up, undo });
+        let on = |name: &str| {
+            let is_card = wanted.subject == Subject::link(&wanted.name);
+            up.clone().with_subjects(is_card.then(|| Subject::spoken_of(name)).into_iter().collect())
+        };
+        let undo = wanted.was_configured.then(|| on(&wanted.before));
+        plan.steps.push(Step::Run { command: on(&wanted.name), undo });
     }
     Ok(())
+}
+
+/// True if a profile goes.
+fn is_profile(change: &FileChange, stack: Stack) -> bool {
+    let file = change.path.strip_prefix(stack.folder()).filter(|_| change.after.is_none());
+    file.is_some_and(|file| file.starts_with("/ifcfg-"))
 }
 
 /// `ifdown` reads the file that it undoes, so it runs while that is still there.
 fn network_scripts(plan: &mut Activation, change: &Change, scene: &Scene<'_>) -> Result<(), Refusal> {
     let (up, down) = (program("ifup", scene.system)?, program("ifdown", scene.system)?);
-    let (carried, down_first): (Vec<&String>, Vec<&String>) =
-        change.down.iter().partition(|name| is_carried(name, &change.down, scene));
-    for name in down_first {
-        let undo = Some(command(up, [name.as_str()]));
-        plan.before.push(Step::Run { command: command(down, [name.as_str()]), undo });
+    let raise = |subject: &Subject| command(up, []).with_subjects(vec![subject.clone()]);
+    let names: Vec<&str> = change.down.iter().map(|(name, _)| name.as_str()).collect();
+    let (carried, down_first): (Vec<_>, Vec<_>) =
+        change.down.iter().partition(|(name, _)| is_carried(name, &names, scene));
+    for (name, subject) in down_first {
+        let lower = command(down, []).with_subjects(vec![Subject::link(name)]);
+        plan.before.push(Step::Run { command: lower, undo: Some(raise(subject)) });
     }
-    for name in carried {
+    for (_, subject) in carried {
         // Gone with the link below it, and back after that: the step is there for its undo.
-        let undo = Some(command(up, [name.as_str()]));
+        let undo = Some(raise(subject));
         let look = rename::batch(&["-batch", "-"], "link show dev lo\n".to_owned(), scene.system)?;
         plan.before.push(Step::Run { command: look, undo });
     }
@@ -183,21 +201,24 @@ fn network_scripts(plan: &mut Activation, change: &Change, scene: &Scene<'_>) ->
                 format!("address flush dev {} to {}\n", wanted.before, Cidr::host(address.address))
             })
             .collect::<String>();
-        let undo =
-            if flush.is_empty() { None } else { Some(rename::batch(&["-batch", "-"], flush, scene.system)?) };
-        plan.steps.push(Step::Run { command: command(up, [wanted.name.as_str()]), undo });
+        let undo = if flush.is_empty() {
+            None
+        } else {
+            let subject = Subject::spoken_of(&wanted.before);
+            Some(rename::batch(&["-batch", "-"], flush, scene.system)?.with_subjects(vec![subject]))
+        };
+        plan.steps.push(Step::Run { command: raise(&wanted.subject), undo });
     }
     run_outside(plan, &[up, down], scene.system);
     Ok(())
 }
 
 /// True for a VLAN on a bond or bridge that is taken down: `ifdown` removes that, and the VLAN with it.
-fn is_carried(name: &str, down: &[String], scene: &Scene<'_>) -> bool {
+fn is_carried(name: &str, down: &[&str], scene: &Scene<'_>) -> bool {
     scene.old.devices().any(|(id, device)| {
         let is_virtual = |below: &DeviceId| {
             let device = scene.old.device(below);
-            device.is_some_and(|device| device.as_ethernet().is_none())
-                && down.iter().any(|name| name == below.as_str())
+            device.is_some_and(|device| device.as_ethernet().is_none()) && down.contains(&below.as_str())
         };
         id.as_str() == name && matches!(&device.kind, Kind::Vlan(vlan) if is_virtual(&vlan.link))
     })
@@ -205,8 +226,7 @@ fn is_carried(name: &str, down: &[String], scene: &Scene<'_>) -> bool {
 
 /// Addresses of a link that it did not have before.
 fn added(wanted: &Wanted, scene: &Scene<'_>) -> Vec<Cidr> {
-    let addresses = |config: &NetworkConfig| -> Vec<Cidr> {
-        let interfaces = Interfaces::of(config, &scene.links);
+    let addresses = |config: &NetworkConfig, interfaces: Interfaces| -> Vec<Cidr> {
         let is_it = |id: &DeviceId| {
             interfaces.names(id).iter().any(|name| [&wanted.name, &wanted.before].contains(&name))
         };
@@ -215,20 +235,26 @@ fn added(wanted: &Wanted, scene: &Scene<'_>) -> Vec<Cidr> {
             .flat_map(|(_, device)| device.settings.addresses.iter().map(|address| address.address))
             .collect()
     };
-    let old = addresses(scene.old);
-    addresses(scene.new).into_iter().filter(|address| !old.contains(address)).collect()
+    let of = |config| Interfaces::of(config, &scene.links);
+    let old = addresses(scene.old, of(scene.old).or_rather(scene.known));
+    addresses(scene.new, of(scene.new)).into_iter().filter(|address| !old.contains(address)).collect()
 }
 
 /// `ifreload` compares by itself what is and what should be, and lets go of links without a file.
 fn wicked(plan: &mut Activation, change: &Change, system: &dyn System) -> Result<(), Refusal> {
     let wicked = program("wicked", system)?;
-    let reload = |names: BTreeSet<&String>| {
+    let reload = |links: BTreeMap<&String, Subject>| {
         // Below our own deadline, so that it can say what it waits for.
-        let names = names.into_iter().map(String::as_str);
-        command(wicked, ["ifreload", "--timeout", "20"].into_iter().chain(names))
+        command(wicked, ["ifreload", "--timeout", "20"]).with_subjects(links.into_values().collect())
     };
-    let new: BTreeSet<&String> = change.up.iter().map(|wanted| &wanted.name).chain(&change.gone).collect();
-    let old: BTreeSet<&String> = change.up.iter().map(|wanted| &wanted.before).chain(&change.gone).collect();
+    let gone = || change.gone.iter().map(|name| (name, Subject::link(name)));
+    let new: BTreeMap<&String, Subject> =
+        change.up.iter().map(|wanted| (&wanted.name, wanted.subject.clone())).chain(gone()).collect();
+    let before = |wanted: &Wanted| {
+        let is_same = wanted.name == wanted.before;
+        if is_same { wanted.subject.clone() } else { Subject::link(&wanted.before) }
+    };
+    let old = change.up.iter().map(|wanted| (&wanted.before, before(wanted))).chain(gone()).collect();
     if !new.is_empty() {
         plan.steps.push(Step::Run { command: reload(new), undo: Some(reload(old)) });
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::super::config::NetworkConfig;
 use super::super::device::{Device, Kind, Section};
+use super::super::known_names::KnownNames;
 use super::super::link::Links;
 use super::super::name::{DeviceId, LinkName};
 use super::super::place::{Place, Reading};
@@ -30,6 +31,16 @@ impl Names {
         Self(config.devices().map(|(id, device)| (id.clone(), names(id, device, config, links))).collect())
     }
 
+    /// The same, with the names that cards had when a file was written.
+    fn or_rather(mut self, known: &KnownNames) -> Self {
+        for (id, names) in &mut self.0 {
+            if let Some(known) = known.of(id) {
+                *names = known.iter().filter_map(|name| read(name)).collect();
+            }
+        }
+        self
+    }
+
     /// Every link of a device.
     pub(super) fn all(&self, id: &DeviceId) -> &[LinkName] {
         self.0.get(id).map_or(&[], Vec::as_slice)
@@ -48,7 +59,6 @@ fn names(id: &DeviceId, device: &Device, config: &NetworkConfig, links: &Links) 
     if let Some(name) = &device.link_name {
         return vec![name.clone()];
     }
-    let read = |text: &str| LinkName::parse(&Value::from(text), &Place::top("", Reading::Whole)).ok();
     let present: Vec<LinkName> =
         links.of(id, device, config).into_iter().filter_map(|link| read(&link.name)).collect();
     if !present.is_empty() {
@@ -58,10 +68,18 @@ fn names(id: &DeviceId, device: &Device, config: &NetworkConfig, links: &Links) 
     read(plain.map_or(id.as_str(), |name| name.as_str())).into_iter().collect()
 }
 
+fn read(name: &str) -> Option<LinkName> {
+    LinkName::parse(&Value::from(name), &Place::top("", Reading::Whole)).ok()
+}
+
 /// Every device's stanzas, in the order in which ifupdown has to bring them up: what others are made of first, but a
-/// bond or bridge before the cards that are its members, which join it.
-pub(in super::super) fn definitions(config: &NetworkConfig, links: &Links) -> Vec<Definition> {
-    let names = Names::of(config, links);
+/// bond or bridge before the cards that are its members, which join it. Cards whose names are `known` are called by these.
+pub(in super::super) fn definitions(
+    config: &NetworkConfig,
+    links: &Links,
+    known: &KnownNames,
+) -> Vec<Definition> {
+    let names = Names::of(config, links).or_rather(known);
     let mut ordered: Vec<(Rank, Definition)> = Vec::new();
     for (id, device) in config.devices() {
         let rank = rank(id, device, config);

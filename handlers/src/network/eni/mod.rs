@@ -16,6 +16,7 @@ use super::activation::{self, Activator};
 use super::address::MacAddress;
 use super::config::NetworkConfig;
 use super::device::Device;
+use super::known_names::KnownNames;
 use super::link::{Links, text, unreadable};
 use super::name::{DeviceId, LinkName};
 use super::renderer::{Desired, RenderedFile, Renderer};
@@ -104,7 +105,7 @@ impl Renderer for Eni {
         system: &dyn System,
     ) -> Result<Vec<RenderedFile>, Refusal> {
         let mut stanzas = vec![loopback()];
-        let definitions = definitions(&desired.config, links);
+        let definitions = definitions(&desired.config, links, &KnownNames::default());
         let mut names: Vec<&LinkName> = definitions.iter().map(|definition| &definition.name).collect();
         names.sort();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -128,6 +129,10 @@ impl Renderer for Eni {
     /// A stanza goes by the name.
     fn needs_name(&self, device: &Device) -> bool {
         device.as_ethernet().is_some_and(|card| card.set_name.is_some())
+    }
+
+    fn goes_by_names(&self) -> bool {
+        true
     }
 
     fn activator(&self, _system: &dyn System) -> Box<dyn Activator> {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::super::config::NetworkConfig;
 use super::super::device::Device;
+use super::super::known_names::KnownNames;
 use super::super::link::Links;
 use super::super::name::{DeviceId, LinkName};
 use super::super::place::{Place, Reading};
@@ -61,6 +62,16 @@ impl Interfaces {
             names.insert(id.clone(), own);
         }
         Self { names, looked_up }
+    }
+
+    /// The same, with the names that cards had when files were written.
+    pub(in super::super) fn or_rather(mut self, known: &KnownNames) -> Self {
+        for (id, names) in &mut self.names {
+            if let Some(known) = known.of(id) {
+                *names = known.iter().cloned().collect();
+            }
+        }
+        self
     }
 
     /// False if other links would have given the device other names.

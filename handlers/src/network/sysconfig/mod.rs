@@ -141,6 +141,10 @@ impl Renderer for Sysconfig {
         true
     }
 
+    fn goes_by_names(&self) -> bool {
+        true
+    }
+
     fn activator(&self, _system: &dyn System) -> Box<dyn Activator> {
         Box::new(activation::Sysconfig)
     }

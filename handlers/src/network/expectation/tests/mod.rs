@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::super::activation::Scene;
 use super::super::config::NetworkConfig;
+use super::super::known_names::KnownNames;
 use super::super::link::Links;
 use super::super::renderer;
 use super::{Expectation, ExpectedLink, verify};
@@ -88,6 +89,7 @@ fn expected_after(old: &Value, new: &Value, id: &str, network: &KernelNetwork) -
         new: &new,
         affected: &BTreeSet::from([id.clone()]),
         files: &[],
+        known: &KnownNames::default(),
         links: Links::look(&system).unwrap(),
         renderer: &*renderer::choose(&system).unwrap(),
         system: &system,

@@ -55,6 +55,7 @@ fn a_played_kernel_follows_files_and_commands() {
         args: Vec::new(),
         stdin: None,
         deadline: std::time::Duration::from_secs(1),
+        subjects: Vec::new(),
     };
     system.run(&command).unwrap();
     assert_eq!(system.network().unwrap().unwrap().links, [link(1, "ens0")]);
