@@ -21,6 +21,7 @@ pub(super) struct Settings {
     pub(super) dhcp_identifier: Option<&'static str>,
     pub(super) dhcp4_overrides: DhcpOverrides,
     pub(super) dhcp6_overrides: DhcpOverrides,
+    pub(super) ra_overrides: RouterOverrides,
     pub(super) addresses: Vec<StaticAddress>,
     pub(super) gateway4: Option<Ipv4Addr>,
     pub(super) gateway6: Option<Ipv6Addr>,
@@ -77,6 +78,31 @@ impl DhcpOverrides {
     }
 }
 
+/// What is taken from router advertisements: netplan 1.1 and later have it, for networkd alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct RouterOverrides {
+    pub(super) use_dns: Option<bool>,
+    /// `yes`, `no` or `route`.
+    pub(super) use_domains: Option<&'static str>,
+    /// Routing table of their routes.
+    pub(super) table: Option<u32>,
+}
+
+impl RouterOverrides {
+    /// True if nothing is said.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn read(object: &mut Object<'_>) -> Result<Self, Refusal> {
+        Ok(Self {
+            use_dns: object.read("use-dns", boolean)?,
+            use_domains: object.read("use-domains", use_domains)?,
+            table: object.read("table", number(1..=u32::MAX))?,
+        })
+    }
+}
+
 /// An address that the device has, whoever else gives it some.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StaticAddress {
@@ -110,7 +136,6 @@ const UNSERVED: &[(&str, &str)] = &[
     ("port-mac-learning", "a bridge's ports always learn; configure it in a file of your own"),
     ("openvswitch", "Open vSwitch is set up by its own daemon, which is not driven"),
     ("networkmanager", "what is passed through to NetworkManager cannot be checked"),
-    ("ra-overrides", "no stable netplan has it; `accept-ra` switches router advertisements"),
 ];
 
 impl Settings {
@@ -125,6 +150,7 @@ impl Settings {
             dhcp_identifier: object.read("dhcp-identifier", keyword(&["mac", "duid"]))?,
             dhcp4_overrides: object.read_map("dhcp4-overrides", DhcpOverrides::read)?,
             dhcp6_overrides: object.read_map("dhcp6-overrides", DhcpOverrides::read)?,
+            ra_overrides: object.read_map("ra-overrides", RouterOverrides::read)?,
             addresses: object.read_list("addresses", StaticAddress::parse)?,
             gateway4: object.read("gateway4", ipv4)?,
             gateway6: object.read("gateway6", ipv6)?,

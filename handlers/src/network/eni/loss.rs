@@ -38,6 +38,12 @@ impl Losses {
         losses.settings(&device.settings);
         losses.dhcp("dhcp4-overrides", &device.settings.dhcp4_overrides, true);
         losses.dhcp("dhcp6-overrides", &device.settings.dhcp6_overrides, false);
+        if !device.settings.ra_overrides.is_empty() {
+            losses.add(
+                "ra-overrides",
+                "the kernel itself hears routers here, and takes their addresses and routes alone",
+            );
+        }
         losses.routes(&device.settings);
         match &device.kind {
             Kind::Ethernet(card) => {

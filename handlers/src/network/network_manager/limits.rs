@@ -69,6 +69,10 @@ impl Losses {
             let expected = "`false`: NetworkManager sends no LLDP";
             self.refuse("emit-lldp", "true", expected, "leave it to lldpd");
         }
+        if !settings.ra_overrides.is_empty() {
+            let expected = "none: NetworkManager has one answer for what routers and DHCPv6 say";
+            self.refuse("ra-overrides", "", expected, "`dhcp6-overrides` may do");
+        }
         let is_card = device.as_ethernet().is_some();
         if settings.ignore_carrier == Some(is_card) {
             let expected =

@@ -202,6 +202,10 @@ fn router_advertisements(settings: &Settings) -> Section {
     if settings.dhcp6 {
         section.set_some("RouteMetric", settings.dhcp6_overrides.route_metric);
     }
+    let overrides = &settings.ra_overrides;
+    section.set_bool("UseDNS", overrides.use_dns);
+    section.set_some("UseDomains", overrides.use_domains);
+    section.set_some("RouteTable", overrides.table);
     section
 }
 

@@ -37,6 +37,10 @@ pub(super) fn losses(interface: &Interface<'_>) -> Vec<Loss> {
     losses.overrides("dhcp4-overrides", &settings.dhcp4_overrides, settings);
     losses.overrides("dhcp6-overrides", &settings.dhcp6_overrides, settings);
     losses.dhcp6(&settings.dhcp6_overrides);
+    if !settings.ra_overrides.is_empty() {
+        let expected = format!("nothing: {} cannot say it", losses.stack.name());
+        losses.refuse("ra-overrides", "ra-overrides".to_owned(), expected);
+    }
     losses.dns(settings);
     losses.routes(settings);
     match &interface.device.kind {
