@@ -127,6 +127,9 @@ impl Losses {
                 "NetworkManager gives a link with IPv6 its link-local address all the same",
             );
         }
+        if settings.ipv6_mtu.is_some() && ipv6 == Method::Disabled {
+            self.warn("ipv6-mtu", "the link has no IPv6");
+        }
         if settings.ipv6_address_token.is_some() && settings.ipv6_address_generation == Some("stable-privacy")
         {
             let expected = "`eui64` beside `ipv6-address-token`: NetworkManager takes a token with no other";

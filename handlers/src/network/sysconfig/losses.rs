@@ -86,12 +86,14 @@ impl Losses {
     fn membership(&mut self, interface: &Interface<'_>) {
         let Some((master, _)) = interface.master() else { return };
         let settings = &interface.device.settings;
+        let nameservers = &settings.nameservers;
         let keys = [
             ("addresses", !settings.addresses.is_empty()),
             ("dhcp4", settings.dhcp4),
             ("dhcp6", settings.dhcp6),
             ("gateway4", settings.gateway4.is_some()),
             ("gateway6", settings.gateway6.is_some()),
+            ("nameservers", !nameservers.addresses.is_empty() || !nameservers.search.is_empty()),
             ("routes", !settings.routes.is_empty()),
             ("routing-policy", !settings.rules.is_empty()),
         ];
