@@ -40,6 +40,12 @@ pub(super) struct Row {
     superseded: bool,
 }
 
+/// What is asked of a [`ModuleState`] in a transaction: the memory beside it may be long, and is passed over.
+#[derive(Default, Deserialize)]
+struct Applied {
+    generation: Option<u64>,
+}
+
 impl Work {
     pub(super) fn accept(&mut self, push: &Push) -> Result<Admission, Fault> {
         let digest = Digest::of(&push.payload);
@@ -69,7 +75,7 @@ impl Work {
     /// be above. A push that failed does not count: it may be sent again, corrected.
     fn stale(&self, push: &Push, repeated: bool) -> Result<Option<Admission>, Fault> {
         let Some(given) = push.generation else { return Ok(None) };
-        let state: Option<ModuleState> = get(&self.txn, MODULES, push.module.canonical())?;
+        let state: Option<Applied> = get(&self.txn, MODULES, push.module.canonical())?;
         let applied = state.and_then(|state| state.generation);
         let Some(highest) = applied.max(self.highest_pending(push.module)?) else { return Ok(None) };
         let fits = given > highest || (repeated && given == highest);
@@ -185,7 +191,7 @@ impl Work {
 
     fn apply(&self, row: &Row, held: &Held) -> Result<(), Fault> {
         let key = row.module.as_str();
-        let before: ModuleState = get(&self.txn, MODULES, key)?.unwrap_or_default();
+        let before: Applied = get(&self.txn, MODULES, key)?.unwrap_or_default();
         let after = ModuleState { held: held.clone(), generation: before.generation.max(row.generation) };
         put(&self.txn, MODULES, key, &encode(&after))
     }
