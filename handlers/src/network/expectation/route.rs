@@ -47,12 +47,11 @@ struct Wanted {
 
 /// The routes of a device that are certain.
 pub(super) fn of(device: &Device, config: &NetworkConfig) -> Vec<ExpectedRoute> {
-    let own = wanted(device);
-    let certain = own.iter().filter(|route| is_certain(route, device, config));
-    certain.filter(|route| !has_rival(route, config)).map(|route| expected(route, device)).collect()
+    let certain = wanted(device).filter(|route| is_certain(route, device, config));
+    certain.filter(|route| !has_rival(route, config)).map(|route| expected(&route, device)).collect()
 }
 
-fn wanted(device: &Device) -> Vec<Wanted> {
+fn wanted(device: &Device) -> impl Iterator<Item = Wanted> {
     let settings = &device.settings;
     let gateways = [settings.gateway4.map(IpAddr::from), settings.gateway6.map(IpAddr::from)];
     let gateways = gateways.into_iter().flatten().map(|gateway| Wanted {
@@ -65,7 +64,7 @@ fn wanted(device: &Device) -> Vec<Wanted> {
         scope: None,
         on_link: false,
     });
-    settings.routes.iter().map(Wanted::of).chain(gateways).collect()
+    settings.routes.iter().map(Wanted::of).chain(gateways)
 }
 
 impl Wanted {
