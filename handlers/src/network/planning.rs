@@ -1,12 +1,12 @@
 //! From a push to a plan: merge, render, compare, and say what is left to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::activation::{Activation, Scene};
 use super::backend;
-use super::base::{Base, Memory, digest, digests};
+use super::base::{Base, Memory, digests};
 use super::change::Change;
 use super::contradiction;
 use super::expectation::Expectation;
@@ -66,12 +66,12 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     let secret = has_hidden(&base.document);
     let files = file_changes(&rendered, &base.ours, secret, system)?;
 
-    let mut plan = Plan::nothing(held.clone());
+    let mut plan = Plan::nothing(Held::nothing());
     change.tell_what_waits(&mut plan, &links);
     next.previous = previous(memory.as_ref(), &base, &next);
     next.untouched = is_kept;
     if files.is_empty() && memory.as_ref() == Some(&next) {
-        return Ok(plan);
+        return Ok(Plan { held: held.clone(), ..plan });
     }
     plan.warnings.extend(base.warning.iter().chain(wanted.warnings()).cloned());
     plan.conflicts = rivals;
@@ -79,11 +79,11 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     // Files may be in place already, of a try that was interrupted before they were acted on.
     let as_held = || memory.as_ref().is_some_and(|memory| memory.files == next.files);
     let is_active = files.is_empty() && (is_kept || as_held());
-    plan.held = next.into_held();
     if !is_active {
         let machine = Machine { links, known: &base.names, renderer: &*renderer, system };
-        add_steps(&mut plan, files, &rendered, &change, machine)?;
+        add_steps(&mut plan, files, &next.files, &change, machine)?;
     }
+    plan.held = next.into_held();
     Ok(plan)
 }
 
@@ -153,16 +153,17 @@ struct Machine<'a> {
     system: &'a dyn System,
 }
 
+/// Adds what is to be done. `wanted` has the digest of each file that is to be there.
 fn add_steps(
     plan: &mut Plan,
     files: Vec<FileChange>,
-    rendered: &[RenderedFile],
+    wanted: &BTreeMap<String, String>,
     change: &Change,
     machine: Machine<'_>,
 ) -> Result<(), Refusal> {
     let Machine { links, known, renderer, system } = machine;
     let mut expected: Vec<(String, Option<String>)> =
-        rendered.iter().map(|file| (file.path.clone(), Some(digest(&file.file.content)))).collect();
+        wanted.iter().map(|(path, digest)| (path.clone(), Some(digest.clone()))).collect();
     expected.extend(
         files.iter().filter(|change| change.after.is_none()).map(|change| (change.path.clone(), None)),
     );
