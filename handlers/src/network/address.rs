@@ -10,7 +10,7 @@ use super::value::text;
 use crate::Refusal;
 
 /// An Ethernet hardware address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub(super) struct MacAddress([u8; 6]);
 
 impl MacAddress {

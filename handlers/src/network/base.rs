@@ -13,6 +13,7 @@ use super::known_names::KnownNames;
 use super::link::{Links, unreadable};
 use super::merge::{canonical, devices};
 use super::name::DeviceId;
+use super::orphans::Replaced;
 use super::renderer::{Desired, RenderedFile, Renderer};
 use super::take_over;
 use crate::{Held, Refusal, System};
@@ -31,6 +32,9 @@ pub(super) struct Memory {
     /// What was wanted before the last change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) previous: Option<Value>,
+    /// The files of cloud-init's that the last change replaced, if nothing else told what they say.
+    #[serde(default, skip_serializing_if = "Replaced::is_empty")]
+    pub(super) replaced: Replaced,
     /// True if the files of the network are as they were found.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) untouched: bool,
@@ -62,6 +66,7 @@ impl Memory {
             applied: Some(&deferral.now.document).filter(|now| *now != config).cloned(),
             waiting: deferral.waiting.iter().map(text).collect(),
             previous: None,
+            replaced: Replaced::default(),
             untouched: false,
             names: KnownNames::default(),
             files: digests(files),

@@ -75,6 +75,11 @@ impl Link {
         }
     }
 
+    /// True if it borrows the hardware address of another.
+    pub(super) const fn is_stacked(&self) -> bool {
+        self.stacked
+    }
+
     /// True if the address is the link's own, or the one it has for the time being. What a bond has given a member is
     /// neither: all of its members have that.
     pub(super) fn has_address(&self, address: MacAddress) -> bool {

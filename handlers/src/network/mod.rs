@@ -31,6 +31,7 @@ mod network_manager;
 mod networkd;
 mod object;
 mod observed;
+mod orphans;
 mod outlook;
 mod place;
 mod planning;

@@ -15,6 +15,7 @@ use super::device::{Device, Section};
 use super::link::{Links, unreadable};
 use super::merge::devices;
 use super::name::{DeviceId, Pattern};
+use super::orphans::OrphanLink;
 use super::renderer::{Desired, Origin, RenderedFile, Renderer};
 use super::take_over;
 use super::yaml;
@@ -63,6 +64,16 @@ impl Renderer for Netplan {
 
     fn files_of_origin(&self, _system: &dyn System) -> Result<BTreeSet<String>, Refusal> {
         Ok(BTreeSet::from([FILE.to_owned()]))
+    }
+
+    fn orphan_links(
+        &self,
+        _path: &str,
+        _content: &str,
+        _system: &dyn System,
+    ) -> Result<Vec<OrphanLink>, Refusal> {
+        // Its file is its own origin.
+        Ok(Vec::new())
     }
 
     fn check_conflicts(

@@ -6,16 +6,17 @@ use serde_json::Value;
 
 use super::activation::{Activation, Scene};
 use super::backend;
-use super::base::{Base, Memory, digests};
+use super::base::{Base, Memory, digest, digests};
 use super::change::Change;
 use super::contradiction;
 use super::expectation::Expectation;
 use super::hidden::has_hidden;
 use super::known_names::KnownNames;
 use super::link::{Links, unreadable};
+use super::orphans::{OrphanChange, Orphans, Replaced};
 use super::renderer::{RenderedFile, Renderer, choose};
 use super::take_over;
-use super::wanted::{Task, Wish, has_devices};
+use super::wanted::{Task, Wanted, Wish, has_devices};
 use crate::{FileChange, FileState, Held, Plan, Refusal, Step, System, Verification};
 
 /// Plans a push.
@@ -40,7 +41,7 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     let wish = Wish::read(task, memory.as_ref())?;
     // What is held may be out of date; the push is judged on what it is merged into in the end.
     let on_held = || Some(wish.onto(&memory.as_ref()?.config).ok()?.document);
-    let base = Base::find(memory.as_ref(), on_held, &*renderer, &links, system)?;
+    let mut base = Base::find(memory.as_ref(), on_held, &*renderer, &links, system)?;
     if let (Task::Revert, Some(warning)) = (task, &base.warning) {
         let expected = "files that are as they were written";
         return Err(Refusal::at("network", expected).given(warning).hint("push what is wanted"));
@@ -49,17 +50,24 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     let document = std::mem::take(&mut wanted.document);
     let change = Change::new(&base, document, &wanted, &links).map_err(|refusal| wanted.tell(refusal))?;
     backend::check(&change.desired.document, wanted.path(), &*renderer)?;
-    let rivals = renderer
-        .check_conflicts(&change.pushed, &change.desired, &base.ours, &links, system)
-        .map_err(|refusal| wanted.tell(refusal))?;
-    let kept = if change.is_none() { kept_files(memory.as_ref(), &base, system)? } else { None };
-    let is_kept = kept.is_some();
-    let mut rendered = match kept {
-        Some(kept) => kept,
-        None => renderer.render(&change.deferral.now, &links, system)?,
+    let (rivals, replaced) = check_conflicts(&mut base, &wanted, &change, &links, &*renderer, system)?;
+    let restored = match (task, memory.as_ref()) {
+        (Task::Revert, Some(memory)) => memory.replaced.clone(),
+        _ => Replaced::default(),
     };
-    rendered.extend(take_over::file(&change.desired.document));
-    let mut next = Memory::of(&change.desired.document, &change.deferral, &rendered);
+    restored.check_names(&links)?;
+    let kept = if replaced.is_none() && change.is_none() {
+        kept_files(memory.as_ref(), &base, system)?
+    } else {
+        None
+    };
+    let is_kept = kept.is_some();
+    let Draft { rendered, digests, memory: mut next } =
+        draft(&change, kept, &restored, &links, &*renderer, system)?;
+    let orphans = OrphanChange {
+        lowered: replaced.as_ref().map(|replaced| replaced.names(&links)).unwrap_or_default(),
+        raised: restored.names(&links),
+    };
     if renderer.goes_by_names() && !is_kept {
         next.names = KnownNames::now(&change.deferral.now.config, &links);
     }
@@ -68,7 +76,7 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
 
     let mut plan = Plan::nothing(Held::nothing());
     change.tell_what_waits(&mut plan, &links);
-    next.previous = previous(memory.as_ref(), &base, &next);
+    (next.previous, next.replaced) = previous(memory.as_ref(), &base, &next, replaced);
     next.untouched = is_kept;
     if files.is_empty() && memory.as_ref() == Some(&next) {
         return Ok(Plan { held: held.clone(), ..plan });
@@ -80,20 +88,83 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     let as_held = || memory.as_ref().is_some_and(|memory| memory.files == next.files);
     let is_active = files.is_empty() && (is_kept || as_held());
     if !is_active {
-        let machine = Machine { links, known: &base.names, renderer: &*renderer, system };
-        add_steps(&mut plan, files, &next.files, &change, machine)?;
+        let machine = Machine { links, known: &base.names, orphans: &orphans, renderer: &*renderer, system };
+        add_steps(&mut plan, files, &digests, &change, machine)?;
     }
     plan.held = next.into_held();
     Ok(plan)
 }
 
-/// What a revert goes back to. What was put off and is done later is part of the change that brought it.
-fn previous(memory: Option<&Memory>, base: &Base, next: &Memory) -> Option<Value> {
-    if base.document == next.config {
-        memory.and_then(|memory| memory.previous.clone())
-    } else {
-        Some(base.document.clone())
+/// What the files are to be.
+struct Draft {
+    rendered: Vec<RenderedFile>,
+    /// Of all of them.
+    digests: BTreeMap<String, String>,
+    /// What is remembered of those that are ours.
+    memory: Memory,
+}
+
+/// Renders a change, if the files that are there are not kept. What comes back is not ours, and is what it was; beside it
+/// no config is written that says nothing.
+fn draft(
+    change: &Change,
+    kept: Option<Vec<RenderedFile>>,
+    restored: &Replaced,
+    links: &Links,
+    renderer: &dyn Renderer,
+    system: &dyn System,
+) -> Result<Draft, Refusal> {
+    let mut rendered = match kept {
+        Some(kept) => kept,
+        None => renderer.render(&change.deferral.now, links, system)?,
+    };
+    rendered.extend(take_over::file(&change.desired.document));
+    let is_bare = !restored.is_empty() && !has_devices(&change.deferral.now.document);
+    rendered.retain(|file| !is_bare && !restored.files.contains_key(&file.path));
+    let memory = Memory::of(&change.desired.document, &change.deferral, &rendered);
+    let mut digests = memory.files.clone();
+    for (path, file) in &restored.files {
+        digests.insert(path.clone(), digest(&file.content));
+        rendered.push(RenderedFile { path: path.clone(), file: file.clone() });
     }
+    Ok(Draft { rendered, digests, memory })
+}
+
+/// Judges what else defines the devices. What cloud-init left is ours from now on if it is taken over.
+fn check_conflicts(
+    base: &mut Base,
+    wanted: &Wanted,
+    change: &Change,
+    links: &Links,
+    renderer: &dyn Renderer,
+    system: &dyn System,
+) -> Result<(Vec<String>, Option<Replaced>), Refusal> {
+    let mut orphans = Orphans::find(renderer, &base.ours, system)?;
+    let taken = orphans.take_if(|_| wanted.takes_over(&base.document, &change.desired.document));
+    let replaced = taken.map(|orphans| orphans.replace(change, links, renderer, system)).transpose()?;
+    base.ours.extend(replaced.iter().flat_map(|replaced| replaced.files.keys().cloned()));
+    let rivals = renderer
+        .check_conflicts(&change.pushed, &change.desired, &base.ours, links, system)
+        .map_err(|refusal| wanted.tell(refusal))
+        .map_err(|refusal| match &orphans {
+            Some(orphans) => orphans.tell(refusal),
+            None => refusal,
+        })?;
+    Ok((rivals, replaced))
+}
+
+/// What a revert goes back to. What was put off and is done later is part of the change that brought it.
+fn previous(
+    memory: Option<&Memory>,
+    base: &Base,
+    next: &Memory,
+    replaced: Option<Replaced>,
+) -> (Option<Value>, Replaced) {
+    if let Some(memory) = memory.filter(|_| replaced.is_none() && base.document == next.config) {
+        return (memory.previous.clone(), memory.replaced.clone());
+    }
+    let is_same = memory.is_none() && base.document == next.config;
+    ((!is_same).then(|| base.document.clone()), replaced.unwrap_or_default())
 }
 
 /// The files of the network that are there, as long as we have written none: what changes no device leaves them alone.
@@ -149,6 +220,7 @@ fn file_changes(
 struct Machine<'a> {
     links: Links,
     known: &'a KnownNames,
+    orphans: &'a OrphanChange,
     renderer: &'a dyn Renderer,
     system: &'a dyn System,
 }
@@ -161,7 +233,7 @@ fn add_steps(
     change: &Change,
     machine: Machine<'_>,
 ) -> Result<(), Refusal> {
-    let Machine { links, known, renderer, system } = machine;
+    let Machine { links, known, orphans, renderer, system } = machine;
     let mut expected: Vec<(String, Option<String>)> =
         wanted.iter().map(|(path, digest)| (path.clone(), Some(digest.clone()))).collect();
     expected.extend(
@@ -178,6 +250,7 @@ fn add_steps(
             affected: &change.affected,
             files: &files,
             known,
+            orphans,
             links,
             renderer,
             system,

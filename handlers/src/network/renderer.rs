@@ -16,6 +16,7 @@ use super::name::DeviceId;
 use super::netplan::Netplan;
 use super::network_manager::{self, NetworkManager};
 use super::networkd::Networkd;
+use super::orphans::OrphanLink;
 use super::place::{Place, Reading};
 use super::sysconfig::{Stack, Sysconfig};
 use super::v1;
@@ -88,6 +89,20 @@ pub(super) trait Renderer {
 
     /// The files that came of `origin`, and that a new rendering replaces as a whole.
     fn files_of_origin(&self, system: &dyn System) -> Result<BTreeSet<String>, Refusal>;
+
+    /// The links that a file of [`Self::files_of_origin`] configures, read from the file itself: for a machine where nothing
+    /// else tells. None, if it configures none by itself.
+    fn orphan_links(
+        &self,
+        path: &str,
+        content: &str,
+        system: &dyn System,
+    ) -> Result<Vec<OrphanLink>, Refusal>;
+
+    /// True if a file does no more than to give cards their names.
+    fn is_naming(&self, path: &str) -> bool {
+        path.ends_with(".link") || path.ends_with(".rules")
+    }
 
     /// Refuses if a file that is not ours defines one of these devices. `ours` are the paths that are. Gives back
     /// warnings of files that only may get in the way.

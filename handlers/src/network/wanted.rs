@@ -10,6 +10,7 @@ use super::merge::{changed_devices, devices, merge};
 use super::name::DeviceId;
 use super::place::{Place, Reading};
 use super::push::{Push, Settled};
+use super::take_over;
 use crate::Refusal;
 
 /// What is to be planned.
@@ -77,6 +78,12 @@ impl Wish {
 }
 
 impl Wanted {
+    /// True if the task is to take the network over: the push says so, or goes back to where it was.
+    pub(super) fn takes_over(&self, before: &Value, after: &Value) -> bool {
+        let is_said = self.settled.as_ref().is_some_and(|settled| take_over::is_wanted(&settled.document));
+        is_said || (take_over::is_wanted(after) && !take_over::is_wanted(before))
+    }
+
     /// What faults call the top of the document.
     pub(super) fn path(&self) -> &'static str {
         self.settled.as_ref().map_or("network", |settled| settled.path)

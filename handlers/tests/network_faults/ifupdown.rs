@@ -217,3 +217,40 @@ fn a_card_with_another_name_that_cannot_be_configured_is_as_it_was() {
         assert!(!files.contains_key("/test/eth7"), "{n}");
     }
 }
+
+/// A machine of an older cloud-init, which has left nothing but its file.
+#[test]
+fn links_of_a_file_alone_are_taken_down_by_it_and_brought_up_again() {
+    let system = machine();
+    system.remove("/run/cloud-init/network-config.json").unwrap();
+    let old = system.files();
+    let document =
+        json!({"version": 2, "take-over": true, "ethernets": {"eth0": {"addresses": ["192.0.2.5/24"]}}});
+    let push = to_raw_value(&document).unwrap();
+    let plan = |held: &Held| network().plan(held, &push, &system).unwrap();
+    for n in 1..=4 {
+        let plan = plan(&Held::nothing());
+        system.fail_at(n);
+        let outcome = apply(&plan, &plan.preimage(None), &system);
+        assert!(matches!(outcome, Outcome::Failed { undone: Ok(_), .. }), "{n}: {outcome}");
+        system.restart();
+        assert_eq!(system.files(), old, "{n}");
+    }
+    let taken = plan(&Held::nothing());
+    let Outcome::Done { held, .. } = apply(&taken, &taken.preimage(None), &system) else {
+        panic!("not done")
+    };
+    assert_eq!(addresses(&system.files(), "eth0"), ["192.0.2.5"]);
+    let new = system.files();
+    for n in 1..=4 {
+        let back = network().revert(&held, &system).unwrap();
+        system.fail_at(n);
+        let outcome = apply(&back, &back.preimage(None), &system);
+        assert!(matches!(outcome, Outcome::Failed { undone: Ok(_), .. }), "back, {n}: {outcome}");
+        system.restart();
+        assert_eq!(system.files(), new, "back, {n}");
+    }
+    let back = network().revert(&held, &system).unwrap();
+    assert!(matches!(apply(&back, &back.preimage(None), &system), Outcome::Done { .. }));
+    assert_eq!(system.files(), old);
+}

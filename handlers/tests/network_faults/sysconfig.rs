@@ -3,7 +3,7 @@
 use cloud_channel_handlers::system::{
     KernelHop, KernelNetwork, KernelRoute, KernelRouteKind, KernelScope, MemorySystem,
 };
-use cloud_channel_handlers::{FileState, Invocation, Outcome, apply};
+use cloud_channel_handlers::{FileState, Held, Invocation, Outcome, System, apply};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -126,6 +126,8 @@ fn ip(invocation: &Invocation, files: &mut Files) -> Result<String, String> {
             let kept: Vec<String> =
                 addresses(files).into_iter().filter(|address| flushed != format!("{address}/32")).collect();
             set_addresses(files, &kept);
+        } else if line == "address flush dev eth0" {
+            set_addresses(files, &[]);
         }
     }
     Ok(String::new())
@@ -182,6 +184,61 @@ fn what_does_not_come_up_is_undone_and_named() {
         };
         assert_eq!(reason, "link `eth0` does not have the address 192.0.2.6/24", "{}", stack.name);
         assert_eq!(undone, Ok(Vec::new()), "{}", stack.name);
+        assert_eq!(system.files(), old, "{}", stack.name);
+    }
+}
+
+/// Machines of an older cloud-init, which has left nothing but its files.
+#[test]
+fn links_of_files_alone_are_set_up_anew_and_again_as_they_were() {
+    for stack in [NETWORK_SCRIPTS, NETWORK_MANAGER, WICKED] {
+        let machine = || {
+            let system = (stack.machine)();
+            system.remove("/var/lib/cloud/instance/network-config.json").unwrap();
+            system
+        };
+        let card = json!({"addresses": ["192.0.2.6/24"], "gateway4": "192.0.2.1"});
+        let push = json!({"version": 2, "take-over": true, "ethernets": {"eth0": card}});
+        let push = to_raw_value(&push).unwrap();
+        let take = |system: &MemorySystem| super::network().plan(&Held::nothing(), &push, system).unwrap();
+        // Takes over, and then goes back, with a fault at one of the effects.
+        for (fails, n) in [0, 1].into_iter().flat_map(|fails| (1..=12).map(move |n| (fails, n))) {
+            let at = format!("{}, {fails}, {n}", stack.name);
+            let system = machine();
+            let mut states = vec![system.files()];
+            let mut plan = take(&system);
+            for turn in 0..2 {
+                if turn == fails {
+                    system.fail_at(n);
+                    let outcome = apply(&plan, &plan.preimage(None), &system);
+                    if let Outcome::Failed { undone, reason } = &outcome {
+                        assert_eq!(*undone, Ok(Vec::new()), "{at}: {reason}");
+                        assert_eq!(system.files(), states[turn], "{at}: {reason}");
+                        break;
+                    }
+                    // There are no more effects.
+                    assert!(system.effects() < n, "{at}: nothing may fail without consequence");
+                    break;
+                }
+                let outcome = apply(&plan, &plan.preimage(None), &system);
+                let Outcome::Done { held, .. } = outcome else { panic!("{at}: {outcome}") };
+                assert_eq!(addresses(&system.files()), ["192.0.2.6"], "{at}");
+                states.push(system.files());
+                plan = super::network().revert(&held, &system).unwrap();
+            }
+        }
+        let system = machine();
+        let old = system.files();
+        let plan = take(&system);
+        let Outcome::Done { held, .. } = apply(&plan, &plan.preimage(None), &system) else {
+            panic!("not done")
+        };
+        let back = super::network().revert(&held, &system).unwrap();
+        assert!(
+            matches!(apply(&back, &back.preimage(None), &system), Outcome::Done { .. }),
+            "{}",
+            stack.name
+        );
         assert_eq!(system.files(), old, "{}", stack.name);
     }
 }

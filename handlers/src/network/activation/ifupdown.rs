@@ -16,9 +16,10 @@ use super::super::expectation::ExpectedLink;
 use super::super::known_names::KnownNames;
 use super::super::link::text;
 use super::super::name::DeviceId;
+use super::super::orphans::OrphanName;
 use super::transient::run_outside;
 use super::{Activation, Activator, Scene, command, raised};
-use crate::{Invocation, Refusal, Secret, Step, Subject, System, UndoCommand};
+use crate::{FileChange, Invocation, Refusal, Secret, Step, Subject, System, UndoCommand};
 
 /// Where ifupdown remembers what it has brought up: `name=logical name`, one a line.
 const STATE: &str = "/run/network/ifstate";
@@ -58,20 +59,25 @@ impl Activator for Ifupdown {
         let (old, new) = (of(old), of(new));
 
         let mut plan = Activation::default();
-        let up = names_to_raise(&new, scene, &mut plan)?;
+        let mut up = names_to_raise(&new, scene, &mut plan)?;
+        up.extend(scene.orphans.raised.iter().map(OrphanName::raised));
         check_programs(&new, scene)?;
+        let lowered = scene.orphans.lowered.iter().rev().map(|link| link.name.as_str());
         let down: Vec<&str> = (old.iter().rev())
             .map(|definition| definition.name.as_str())
+            .chain(lowered)
             .filter(|name| is_in_state(name) || is_up(name))
             .collect();
+        let orphans = scene.orphans.lowered.iter().filter(|link| down.contains(&link.name.as_str()));
         let raised_before: Vec<Subject> = (old.iter())
             .filter(|definition| was_raised(definition, scene))
             .map(|definition| raised(definition.name.as_str(), &definition.id, scene.old, &scene.links))
+            .chain(orphans.map(OrphanName::raised))
             .collect();
 
         let link_steps = std::mem::take(&mut plan.steps);
         if !up.is_empty() {
-            plan.before.push(at_undo(lower_as_written(ifdown, &new)));
+            plan.before.push(at_undo(lower_as_written(ifdown, &new, scene)));
         }
         plan.before.extend(link_steps.iter().filter_map(undo_of));
         if !raised_before.is_empty() {
@@ -202,10 +208,16 @@ fn is_left_over(definition: &Definition, old: &[Definition], is_in_state: bool, 
 }
 
 /// Takes down what the new file brought up, once the old one is back: ifupdown gets the new stanzas by hand.
-fn lower_as_written(ifdown: &'static str, new: &[Definition]) -> Invocation {
+fn lower_as_written(ifdown: &'static str, new: &[Definition], scene: &Scene<'_>) -> Invocation {
     let options = ["--force", "--ignore-errors", "--interfaces", "/dev/stdin"];
-    let names = new.iter().rev().map(|definition| definition.name.as_str()).collect();
-    let stdin = Some(Secret::new(text_of(new)));
+    let back = &scene.orphans.raised;
+    let names = back.iter().rev().map(|link| link.name.as_str());
+    let names = names.chain(new.iter().rev().map(|definition| definition.name.as_str())).collect();
+    // The stanzas of links that come back stand in their file.
+    let is_theirs = |file: &&FileChange| back.iter().any(|link| link.path == file.path);
+    let files = scene.files.iter().filter(is_theirs).filter_map(|file| file.after.as_ref());
+    let stanzas = files.map(|file| String::from_utf8_lossy(&file.content).into_owned());
+    let stdin = Some(Secret::new(stanzas.chain([text_of(new)]).collect::<Vec<_>>().join("\n")));
     Invocation { stdin, ..long(command(ifdown, options).with_subjects(links(names))) }
 }
 

@@ -29,6 +29,7 @@ use super::expectation::ExpectedLink;
 use super::known_names::KnownNames;
 use super::link::{Link, Links};
 use super::name::DeviceId;
+use super::orphans::OrphanChange;
 use super::rename;
 use super::renderer::Renderer;
 use crate::{FileChange, Invocation, Refusal, Step, Subject, System};
@@ -65,6 +66,8 @@ pub(super) struct Scene<'a> {
     pub(super) files: &'a [FileChange],
     /// What cards were called in the files before.
     pub(super) known: &'a KnownNames,
+    /// Links that only files configured, or will.
+    pub(super) orphans: &'a OrphanChange,
     pub(super) links: Links,
     pub(super) renderer: &'a dyn Renderer,
     pub(super) system: &'a dyn System,

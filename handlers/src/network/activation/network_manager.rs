@@ -20,8 +20,9 @@ use super::super::expectation::ExpectedLink;
 use super::super::link::{attribute, text};
 use super::super::name::DeviceId;
 use super::super::network_manager::{Difference, ProfileUuid, difference, is_profile, profile_path};
+use super::super::orphans::OrphanName;
 use super::{Activation, Activator, Names, Scene, await_dbus, command, same_name};
-use crate::{Invocation, Refusal, Step, Subject, System};
+use crate::{Invocation, Refusal, Step, Subject, System, UndoCommand};
 
 /// Where NetworkManager keeps what it knows of each link, by index.
 const DEVICES: &str = "/run/NetworkManager/devices";
@@ -56,8 +57,32 @@ impl Activator for NetworkManager {
         plan.steps.extend(load_step(scene, nmcli));
         plan.steps.extend(known_step(&silent, nmcli));
         plan.steps.extend(ups);
+        plan.add_orphans(scene, nmcli);
         plan.warnings.extend(left_standing(scene));
         Ok(plan)
+    }
+}
+
+impl Activation {
+    /// Links that files alone configured, or do again. Their profiles may have the UUIDs of ours: then NetworkManager reads
+    /// them, and goes on with what it has set up.
+    fn add_orphans(&mut self, scene: &Scene<'_>, nmcli: &'static str) {
+        let again = |link: &OrphanName| {
+            let uuid = profile_of(&link.name, scene.system)?;
+            Some(up_profile(&uuid, "0", Some(&link.name), nmcli))
+        };
+        for before in scene.orphans.lowered.iter().filter_map(again) {
+            let is_same = |step: &Step| matches!(step, Step::Run { undo: Some(undo), .. } if *undo == before);
+            if !self.steps.iter().any(is_same) {
+                self.steps.push(Step::AtUndo(UndoCommand::Run(before)));
+            }
+        }
+        for link in &scene.orphans.raised {
+            let card = (!link.is_made).then(|| Subject::spoken_of(&link.name));
+            let up = command(nmcli, ["--wait", "0", "connection", "up", "filename", &link.path]);
+            let command = up.with_subjects(card.into_iter().collect());
+            self.steps.push(Step::Run { command, undo: again(link) });
+        }
     }
 }
 
@@ -216,6 +241,7 @@ mod tests {
 
     use super::super::super::known_names::KnownNames;
     use super::super::super::link::Links;
+    use super::super::super::orphans::OrphanChange;
     use super::super::super::renderer;
     use super::*;
     use crate::system::{KernelLink, KernelNetwork, MemorySystem};
@@ -244,6 +270,7 @@ mod tests {
             affected: &ids,
             files: &[],
             known: &KnownNames::default(),
+            orphans: &OrphanChange::default(),
             links: Links::look(&system).unwrap(),
             renderer: &*renderer::choose(&system).unwrap(),
             system: &system,

@@ -13,11 +13,12 @@ use super::super::config::NetworkConfig;
 use super::super::device::{Kind, Section};
 use super::super::link::text;
 use super::super::name::DeviceId;
+use super::super::orphans::OrphanName;
 use super::super::rename;
 use super::super::sysconfig::{Interfaces, NO_DNS, Stack, is_cloud_inits, nmcli};
 use super::transient::run_outside;
 use super::{Activation, Activator, Names, Scene, await_dbus, command, raised};
-use crate::{FileChange, Refusal, Step, Subject, System};
+use crate::{FileChange, Refusal, Step, Subject, System, UndoCommand};
 
 /// Brings changes up with whatever reads sysconfig files here.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ impl Activator for Sysconfig {
         match stack {
             Stack::NetworkManager => network_manager(&mut plan, &change, stack, scene)?,
             Stack::NetworkScripts => network_scripts(&mut plan, &change, scene)?,
-            Stack::Wicked => wicked(&mut plan, &change, scene.system)?,
+            Stack::Wicked => wicked(&mut plan, &change, scene)?,
         }
         Ok(plan)
     }
@@ -148,7 +149,9 @@ fn network_manager(
     }
     let file = |name: &str| format!("{}/ifcfg-{name}", stack.folder());
     let reload = command(nmcli, ["connection", "reload"]);
-    let files: Vec<String> = change.up.iter().map(|wanted| file(&wanted.name)).collect();
+    let orphans = scene.orphans;
+    let back = orphans.raised.iter().map(|link| link.path.clone());
+    let files: Vec<String> = change.up.iter().map(|wanted| file(&wanted.name)).chain(back).collect();
     // A file that is gone cannot be loaded. Its profile goes with it, and its link is let go of, if there is one.
     let is_gone = !change.gone.is_empty() || scene.files.iter().any(|file| is_profile(file, stack));
     let load = if !is_gone && !files.is_empty() {
@@ -167,6 +170,13 @@ fn network_manager(
         let undo = wanted.was_configured.then(|| on(&wanted.before));
         plan.steps.push(Step::Run { command: on(&wanted.name), undo });
     }
+    let up = |link: &OrphanName| {
+        let up = command(nmcli, ["--wait", "0", "connection", "up", "filename", &link.path]);
+        let card = (!link.is_made).then(|| Subject::spoken_of(&link.name));
+        up.with_subjects(card.into_iter().collect())
+    };
+    plan.steps.extend(orphans.raised.iter().map(|link| Step::Run { command: up(link), undo: None }));
+    plan.steps.extend(orphans.lowered.iter().map(|link| Step::AtUndo(UndoCommand::Run(up(link)))));
     Ok(())
 }
 
@@ -180,6 +190,18 @@ fn is_profile(change: &FileChange, stack: Stack) -> bool {
 fn network_scripts(plan: &mut Activation, change: &Change, scene: &Scene<'_>) -> Result<(), Refusal> {
     let (up, down) = (program("ifup", scene.system)?, program("ifdown", scene.system)?);
     let raise = |subject: &Subject| command(up, []).with_subjects(vec![subject.clone()]);
+    let is_there = |link: &&OrphanName| scene.links.named(&link.name).is_some();
+    for link in scene.orphans.raised.iter().filter(is_there).filter(|link| !link.is_made) {
+        // What it gets has to go before what it had comes back.
+        let flush =
+            rename::batch(&["-batch", "-"], format!("address flush dev {}\n", link.name), scene.system)?;
+        let flush = flush.with_subjects(vec![Subject::spoken_of(&link.name)]);
+        plan.before.push(Step::AtUndo(UndoCommand::Run(flush)));
+    }
+    for link in scene.orphans.lowered.iter().rev().filter(is_there) {
+        let lower = command(down, []).with_subjects(vec![Subject::link(&link.name)]);
+        plan.before.push(Step::Run { command: lower, undo: Some(raise(&link.raised())) });
+    }
     let names: Vec<&str> = change.down.iter().map(|(name, _)| name.as_str()).collect();
     let (carried, down_first): (Vec<_>, Vec<_>) =
         change.down.iter().partition(|(name, _)| is_carried(name, &names, scene));
@@ -209,6 +231,8 @@ fn network_scripts(plan: &mut Activation, change: &Change, scene: &Scene<'_>) ->
         };
         plan.steps.push(Step::Run { command: raise(&wanted.subject), undo });
     }
+    let back = scene.orphans.raised.iter();
+    plan.steps.extend(back.map(|link| Step::Run { command: raise(&link.raised()), undo: None }));
     run_outside(plan, &[up, down], scene.system);
     Ok(())
 }
@@ -241,15 +265,19 @@ fn added(wanted: &Wanted, scene: &Scene<'_>) -> Vec<Cidr> {
 }
 
 /// `ifreload` compares by itself what is and what should be, and lets go of links without a file.
-fn wicked(plan: &mut Activation, change: &Change, system: &dyn System) -> Result<(), Refusal> {
-    let wicked = program("wicked", system)?;
+fn wicked(plan: &mut Activation, change: &Change, scene: &Scene<'_>) -> Result<(), Refusal> {
+    let wicked = program("wicked", scene.system)?;
     let reload = |links: BTreeMap<&String, Subject>| {
         // Below our own deadline, so that it can say what it waits for.
         command(wicked, ["ifreload", "--timeout", "20"]).with_subjects(links.into_values().collect())
     };
-    let gone = || change.gone.iter().map(|name| (name, Subject::link(name)));
+    let orphans = || scene.orphans.lowered.iter().chain(&scene.orphans.raised);
+    let gone = || {
+        let gone = change.gone.iter().map(|name| (name, Subject::link(name)));
+        orphans().map(|link| (&link.name, link.raised())).chain(gone)
+    };
     let new: BTreeMap<&String, Subject> =
-        change.up.iter().map(|wanted| (&wanted.name, wanted.subject.clone())).chain(gone()).collect();
+        gone().chain(change.up.iter().map(|wanted| (&wanted.name, wanted.subject.clone()))).collect();
     let before = |wanted: &Wanted| {
         let is_same = wanted.name == wanted.before;
         if is_same { wanted.subject.clone() } else { Subject::link(&wanted.before) }

@@ -5,6 +5,7 @@ mod addressing;
 mod definition;
 mod layers;
 mod loss;
+mod orphan;
 mod present;
 mod routing;
 mod stanza;
@@ -19,6 +20,7 @@ use super::device::Device;
 use super::known_names::KnownNames;
 use super::link::{Links, text, unreadable};
 use super::name::{DeviceId, LinkName};
+use super::orphans::OrphanLink;
 use super::renderer::{Desired, RenderedFile, Renderer};
 use crate::{FileState, Refusal, System};
 use definition::Names;
@@ -56,6 +58,15 @@ impl Renderer for Eni {
             files.insert(RULES.to_owned());
         }
         Ok(files)
+    }
+
+    fn orphan_links(
+        &self,
+        path: &str,
+        content: &str,
+        _system: &dyn System,
+    ) -> Result<Vec<OrphanLink>, Refusal> {
+        if self.is_naming(path) { Ok(Vec::new()) } else { orphan::links(path, content) }
     }
 
     fn check_conflicts(

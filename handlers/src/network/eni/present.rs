@@ -111,7 +111,7 @@ impl Present {
 }
 
 /// Lines without comments, with those joined that end in a backslash.
-fn logical_lines(text: &str) -> Vec<String> {
+pub(super) fn logical_lines(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut open = String::new();
     for line in text.lines() {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::super::address::MacAddress;
 use super::super::device::Device;
 use super::super::link::{text, unreadable};
+use super::super::orphans::{OrphanLink, untold};
 use super::main_config::MainConfig;
 use super::profile::{self, PRIORITY};
 use super::{EXTENSION, FOLDER};
@@ -68,6 +69,17 @@ impl ForeignProfile {
             }
         }
         Ok(found)
+    }
+
+    /// The link of a profile of cloud-init's, if it is of a kind that a push can define.
+    pub(super) fn orphan_link(path: &str, content: &str) -> Result<OrphanLink, Refusal> {
+        let Self { interface_name, address, kind, .. } = Self::of_keyfile(path.to_owned(), content);
+        let is_made = match kind.as_deref() {
+            Some("ethernet" | "802-3-ethernet") => false,
+            Some("bond" | "bridge" | "vlan") => true,
+            _ => return Err(untold(path)),
+        };
+        Ok(OrphanLink { path: path.to_owned(), name: interface_name, address, is_made })
     }
 
     /// True if the profile is of this very device. With both a name and an address in it, both have to be the

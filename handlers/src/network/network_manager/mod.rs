@@ -23,6 +23,7 @@ use super::instance_config;
 use super::link::{Links, unreadable};
 use super::name::DeviceId;
 use super::networkd::naming_file;
+use super::orphans::OrphanLink;
 use super::renderer::{Desired, RenderedFile, Renderer};
 use super::settings::Settings;
 use crate::{FileState, Refusal, System};
@@ -108,6 +109,15 @@ impl Renderer for NetworkManager {
         let names = system.list(FOLDER).map_err(|error| unreadable(&error))?;
         let ours = names.into_iter().filter(|name| name.starts_with(PREFIX) && name.ends_with(EXTENSION));
         Ok(ours.map(|name| format!("{FOLDER}/{name}")).collect())
+    }
+
+    fn orphan_links(
+        &self,
+        path: &str,
+        content: &str,
+        _system: &dyn System,
+    ) -> Result<Vec<OrphanLink>, Refusal> {
+        ForeignProfile::orphan_link(path, content).map(|link| vec![link])
     }
 
     /// Beside other definitions: devices that NetworkManager leaves alone, and what a profile cannot say. What cloud-init

@@ -3,6 +3,7 @@
 
 mod device_files;
 mod network_file;
+mod orphan;
 mod unit;
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use super::device::{Device, Ethernet};
 use super::instance_config;
 use super::link::{Links, text, unreadable};
 use super::name::{DeviceId, Pattern};
+use super::orphans::OrphanLink;
 use super::renderer::{Desired, RenderedFile, Renderer};
 use crate::{FileState, Refusal, System};
 
@@ -37,6 +39,15 @@ impl Renderer for Networkd {
             .filter(|name| name.starts_with(PREFIX))
             .map(|name| format!("{FOLDER}/{name}"))
             .collect())
+    }
+
+    fn orphan_links(
+        &self,
+        path: &str,
+        content: &str,
+        _system: &dyn System,
+    ) -> Result<Vec<OrphanLink>, Refusal> {
+        Ok(orphan::link(path, content)?.into_iter().collect())
     }
 
     fn check_conflicts(

@@ -6,6 +6,7 @@ use super::super::address::MacAddress;
 use super::super::device::Device;
 use super::super::link::{text, unreadable};
 use super::super::name::{DeviceId, LinkName};
+use super::super::orphans::{OrphanLink, untold};
 use super::super::place::{Place, Reading};
 use super::super::renderer::{Desired, RenderedFile};
 use super::control_file;
@@ -59,6 +60,29 @@ pub(super) fn check_paths(
             .hint(hint));
     }
     Ok(all)
+}
+
+/// The link of a file of cloud-init's; none of a file that goes with another, or is for no link.
+pub(super) fn orphan_link(path: &str, content: &str, stack: Stack) -> Result<Option<OrphanLink>, Refusal> {
+    let stem = path.strip_prefix(stack.folder()).and_then(|file| file.strip_prefix("/ifcfg-"));
+    let Some(stem) = stem.filter(|stem| !is_ignored(stem)) else { return Ok(None) };
+    let value = |key: &str| {
+        let lines = content.lines().filter_map(|line| line.trim().split_once('='));
+        let mut values = lines.filter(|(name, _)| *name == key).map(|(_, value)| value);
+        values.next_back().map(|value| value.trim_matches(['"', '\'']).to_lowercase())
+    };
+    let is_yes = |key: &str| value(key).is_some_and(|value| value == "yes");
+    let kind = value("TYPE");
+    let is_made = match kind.as_deref() {
+        None | Some("ethernet") => {
+            ["VLAN", "BONDING_MASTER", "BRIDGE"].into_iter().any(is_yes) || value("ETHERDEVICE").is_some()
+        }
+        Some("bond" | "bridge" | "vlan") => true,
+        Some(_) => return Err(untold(path)),
+    };
+    let Identity { name, address } = Identity::of_ifcfg(content, stem, stack);
+    let name = name.map(|name| name.split(':').next().unwrap_or_default().to_owned());
+    Ok(Some(OrphanLink { path: path.to_owned(), name, address, is_made }))
 }
 
 /// Refuses if an `ifcfg` file that is not ours defines one of these devices.

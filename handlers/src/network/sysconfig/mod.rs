@@ -22,6 +22,7 @@ use super::activation::{self, Activator};
 use super::device::Device;
 use super::link::{Links, text, unreadable};
 use super::name::DeviceId;
+use super::orphans::OrphanLink;
 use super::renderer::{Desired, RenderedFile, Renderer};
 use crate::{FileState, Refusal, System};
 use interfaces::Interface;
@@ -63,6 +64,16 @@ impl Renderer for Sysconfig {
         files.extend(control_file::is_cloud_inits(system).then(|| control_file::FILE.to_owned()));
         files.insert(stack.udev_rules().to_owned());
         Ok(files)
+    }
+
+    fn orphan_links(
+        &self,
+        path: &str,
+        content: &str,
+        system: &dyn System,
+    ) -> Result<Vec<OrphanLink>, Refusal> {
+        let stack = Stack::of(system)?;
+        Ok(foreign::orphan_link(path, content, stack)?.into_iter().collect())
     }
 
     fn check_conflicts(

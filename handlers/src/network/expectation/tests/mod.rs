@@ -13,6 +13,7 @@ use super::super::activation::Scene;
 use super::super::config::NetworkConfig;
 use super::super::known_names::KnownNames;
 use super::super::link::Links;
+use super::super::orphans::OrphanChange;
 use super::super::renderer;
 use super::{Expectation, ExpectedLink, verify};
 use crate::system::{
@@ -90,6 +91,7 @@ fn expected_after(old: &Value, new: &Value, id: &str, network: &KernelNetwork) -
         affected: &BTreeSet::from([id.clone()]),
         files: &[],
         known: &KnownNames::default(),
+        orphans: &OrphanChange::default(),
         links: Links::look(&system).unwrap(),
         renderer: &*renderer::choose(&system).unwrap(),
         system: &system,
