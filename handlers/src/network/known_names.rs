@@ -42,6 +42,13 @@ impl KnownNames {
     }
 }
 
+/// What the links of devices were called that have moved; of the others, what they are called now is right.
+pub(super) fn before_the_move(known: &KnownNames, config: &NetworkConfig, links: &Links) -> KnownNames {
+    let moved = known.moved(config, links);
+    let names = known.0.iter().filter(|(id, _)| moved.iter().any(|moved| moved.as_str() == id.as_str()));
+    KnownNames(names.map(|(id, names)| (id.clone(), names.clone())).collect())
+}
+
 fn goes_by_its_name(device: &Device) -> bool {
     device.matching().is_some() && device.link_name.is_none()
 }
@@ -101,6 +108,9 @@ mod tests {
         assert_eq!(moved(&[("en1", 4)]), "", "what is gone may come back");
         assert_eq!(moved(&[("eth5", 1), ("en0", 2), ("eth8", 3)]), "a");
         assert_eq!(moved(&[("eth1", 1), ("en2", 2)]), "b");
+        let now = links(&[("eth5", 1), ("en0", 2)]);
+        let before = before_the_move(&known, &config, &now);
+        assert_eq!(before.0, BTreeMap::from([("a".to_owned(), BTreeSet::from(["eth1".to_owned()]))]));
         assert_eq!(KnownNames::default().moved(&config, &links(&[("eth5", 1)])), BTreeSet::new());
         let a = config.devices().map(|(id, _)| id.clone()).filter(|id| id.as_str() == "a").collect();
         let upper: Vec<String> = with_upper(a, &config).iter().map(ToString::to_string).collect();

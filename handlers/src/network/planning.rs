@@ -11,7 +11,7 @@ use super::change::Change;
 use super::contradiction;
 use super::expectation::Expectation;
 use super::hidden::has_hidden;
-use super::known_names::KnownNames;
+use super::known_names::{KnownNames, before_the_move};
 use super::link::{Links, unreadable};
 use super::orphans::{OrphanChange, Orphans, Replaced};
 use super::renderer::{RenderedFile, Renderer, choose};
@@ -88,7 +88,8 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     let as_held = || memory.as_ref().is_some_and(|memory| memory.files == next.files);
     let is_active = files.is_empty() && (is_kept || as_held());
     if !is_active {
-        let machine = Machine { links, known: &base.names, orphans: &orphans, renderer: &*renderer, system };
+        let known = &before_the_move(&base.names, &change.deferral.now.config, &links);
+        let machine = Machine { links, known, orphans: &orphans, renderer: &*renderer, system };
         add_steps(&mut plan, files, &digests, &change, machine)?;
     }
     plan.held = next.into_held();

@@ -218,6 +218,32 @@ fn a_card_with_another_name_that_cannot_be_configured_is_as_it_was() {
     }
 }
 
+#[test]
+fn a_card_that_is_gone_leaves_those_alone_that_are_found_with_it() {
+    let system = machine();
+    for (attribute, text) in [("address", "00:11:22:33:44:56\n"), ("mtu", "1500\n"), ("flags", "0x1002\n")] {
+        let file = FileState::of_root(text, 0o644);
+        system.write(&format!("/sys/class/net/eth2/{attribute}"), &file).unwrap();
+    }
+    let carry_out = |held: &Held, push: serde_json::Value| {
+        let plan = network().plan(held, &to_raw_value(&push).unwrap(), &system).unwrap();
+        match apply(&plan, &plan.preimage(None), &system) {
+            Outcome::Done { held, .. } => held,
+            Outcome::Failed { reason, .. } => panic!("{reason}"),
+        }
+    };
+    let cards = json!({"match": {"name": "eth[12]"}, "addresses": ["198.51.100.5/24"]});
+    let held = carry_out(&Held::nothing(), json!({"ethernets": {"cards": cards}}));
+    for attribute in ["address", "mtu", "flags"] {
+        system.remove(&format!("/sys/class/net/eth2/{attribute}")).unwrap();
+    }
+    let ran = system.invocations().len();
+    carry_out(&held, json!({"ethernets": {"eth0": {"mtu": 1400}}}));
+    let commands: Vec<String> =
+        system.invocations()[ran..].iter().map(|command| command.args.join(" ")).collect();
+    assert_eq!(commands, ["--ignore-errors eth0", "eth0"]);
+}
+
 /// A machine of an older cloud-init, which has left nothing but its file.
 #[test]
 fn links_of_a_file_alone_are_taken_down_by_it_and_brought_up_again() {
