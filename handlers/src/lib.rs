@@ -28,10 +28,11 @@ mod refusal;
 mod secret;
 pub mod set_passwords;
 pub mod system;
+mod undo;
 mod undo_command;
 pub mod yaml;
 
-pub use apply::{Outcome, apply, put_back, take_back, undo};
+pub use apply::{Outcome, apply};
 pub use config_module::{ConfigModule, Outlook, config_module};
 pub use held::Held;
 pub use nearest::nearest;
@@ -39,4 +40,5 @@ pub use plan::{FileChange, LineState, Plan, Preimage, Step, Verification};
 pub use refusal::Refusal;
 pub use secret::Secret;
 pub use system::{FileState, Invocation, Subject, System};
+pub use undo::{put_back, take_back, undo};
 pub use undo_command::UndoCommand;
