@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::record::{ArrivalNo, Seq};
+use super::number::{ArrivalNo, Seq};
 
 /// An error of the journal. None of its texts shows a payload.
 ///

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 
 use super::error::JournalError;
 use super::limits::footprint;
-use super::record::{Accepted, Admission, ArrivalNo, Digest, Event, ModuleState, Push, Sender, Seq};
+use super::number::{ArrivalNo, Seq};
+use super::record::{Accepted, Admission, Digest, Event, ModuleState, Push, Sender};
 use super::seen::Sighting;
 use super::table::{Fault, INBOX, MODULES, PAYLOADS, PREIMAGES, decode, encode, get, has, put, remove};
 use super::task::Task;

@@ -44,6 +44,7 @@ mod folder;
 mod inbox;
 mod key;
 mod limits;
+mod number;
 mod outbox;
 mod record;
 mod retained;
@@ -69,9 +70,10 @@ use serde_json::value::RawValue;
 pub use devices::{DeviceChange, KnownDevices, MAX_DEVICES};
 pub use error::JournalError;
 pub use limits::JournalLimits;
+pub use number::{ArrivalNo, Seq, SeqBlock};
 pub use record::{
-    Accepted, Admission, ArrivalNo, Contents, Digest, Dropped, Event, InboxEntry, InvalidSender, ModuleState,
-    Page, PageLimits, Payload, Push, Sender, Seq, SeqBlock, Window,
+    Accepted, Admission, Contents, Digest, Dropped, Event, InboxEntry, InvalidSender, ModuleState, Page,
+    PageLimits, Payload, Push, Sender, Window,
 };
 pub use size::JournalSize;
 pub use task::Task;

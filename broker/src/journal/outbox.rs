@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 
 use super::error::JournalError;
 use super::key::{Keys, Number, number};
-use super::record::{Event, Seq};
+use super::number::Seq;
+use super::record::Event;
 use super::table::{
     DROPPABLE, EVENTS, Fault, OUTBOX, RETAINED, decode, encode, first, put, read, remove, take,
 };

@@ -10,62 +10,9 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::devices::KnownDevices;
+use super::number::{ArrivalNo, Seq};
 use super::task::Task;
 use crate::witness::Witness;
-
-/// The number of an accepted push, rising over the journal's life. Work is done in its order, module by module.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ArrivalNo(pub(super) u64);
-
-/// The number of an event, rising over the journal's life; what consumers see as `ext.cloudinit.seq`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Seq(pub(super) u64);
-
-impl Seq {
-    /// The bare number, for the wire.
-    #[must_use]
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-}
-
-impl From<u64> for Seq {
-    /// A number that a consumer named. New numbers come from a [`SeqBlock`] only.
-    fn from(number: u64) -> Self {
-        Self(number)
-    }
-}
-
-impl fmt::Display for ArrivalNo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Display for Seq {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Reserved event numbers, each given out once. What is left when the process ends is never used.
-#[derive(Debug, PartialEq, Eq)]
-pub struct SeqBlock {
-    pub(super) next: u64,
-    pub(super) end: u64,
-}
-
-impl Iterator for SeqBlock {
-    type Item = Seq;
-
-    fn next(&mut self) -> Option<Seq> {
-        let number = (self.next < self.end).then_some(self.next)?;
-        self.next += 1;
-        Some(Seq(number))
-    }
-}
 
 /// Whom a push came from: the scope in which its message id is unique, such as a session. 1 to 256 bytes.
 ///
@@ -391,11 +338,5 @@ mod tests {
             Digest::of(&payload).hex(),
             "6cc43f858fbb763301637b5af970e2a46b46f461f27e5a0f41e009c59b827b25"
         );
-    }
-
-    #[test]
-    fn a_block_gives_each_number_once() {
-        let block = SeqBlock { next: 3, end: 5 };
-        assert_eq!(block.collect::<Vec<_>>(), [Seq(3), Seq(4)]);
     }
 }

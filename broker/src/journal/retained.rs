@@ -11,8 +11,9 @@ use cloud_channel_protocol::ChannelName;
 
 use super::key::{Keys, Number, number};
 use super::limits::footprint;
+use super::number::Seq;
 use super::outbox::{Stamp, read_channel, read_event};
-use super::record::{Page, PageLimits, Seq, Window};
+use super::record::{Page, PageLimits, Window};
 use super::table::{EVENTS, Fault, META, RETAINED, TALLY_KEY, Tally, first_record, read, remove};
 use super::transaction::Work;
 

@@ -12,7 +12,8 @@ use sha2::{Digest as _, Sha256};
 use cloud_channel_protocol::{MessageId, Module};
 
 use super::key::{Keys, Place};
-use super::record::{Accepted, ArrivalNo, Digest, Payload, Push, Sender};
+use super::number::ArrivalNo;
+use super::record::{Accepted, Digest, Payload, Push, Sender};
 use super::table::{Fault, SEEN, SEEN_ORDER, encode, get, put, read, remove};
 use super::transaction::Work;
 

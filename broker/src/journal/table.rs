@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::JournalError;
 use super::key::{Keys, Message, Name, Number, Place, Table, number};
-use super::record::{ArrivalNo, Dropped};
+use super::number::ArrivalNo;
+use super::record::Dropped;
 
 /// The format this version writes. It reads the one before as well, see [`super::upgrade`].
 pub(super) const FORMAT: u64 = 3;

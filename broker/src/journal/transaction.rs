@@ -9,7 +9,8 @@ use super::Journal;
 use super::devices::DeviceChange;
 use super::error::JournalError;
 use super::limits::JournalLimits;
-use super::record::{Admission, ArrivalNo, Event, Payload, Push, Sender, Seq, SeqBlock};
+use super::number::{ArrivalNo, Seq, SeqBlock};
+use super::record::{Admission, Event, Payload, Push, Sender};
 use super::retained::AT_ONCE;
 use super::table::{Fault, META, TALLY_KEY, Tally, encode, put};
 
