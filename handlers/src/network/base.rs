@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::deferral::Deferral;
 use super::device::Section;
+use super::former_mtu::FormerMtus;
 use super::known_names::KnownNames;
 use super::link::{Links, unreadable};
 use super::merge::{canonical, devices};
@@ -41,6 +42,9 @@ pub(super) struct Memory {
     /// What the cards were called that files go by, if the renderer's files go by names.
     #[serde(default, skip_serializing_if = "KnownNames::is_empty")]
     pub(super) names: KnownNames,
+    /// What MTU cards had before the config said one.
+    #[serde(default, skip_serializing_if = "FormerMtus::is_empty")]
+    pub(super) mtus: FormerMtus,
     /// Each file that was written last, with the SHA-256 of its content in hex.
     pub(super) files: BTreeMap<String, String>,
 }
@@ -69,6 +73,7 @@ impl Memory {
             replaced: Replaced::default(),
             untouched: false,
             names: KnownNames::default(),
+            mtus: FormerMtus::default(),
             files: digests(files),
         }
     }

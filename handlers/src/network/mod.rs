@@ -20,6 +20,7 @@ mod deferral;
 mod device;
 mod eni;
 mod expectation;
+mod former_mtu;
 mod hidden;
 mod instance_config;
 mod known_names;

@@ -10,6 +10,7 @@ use super::base::{Base, Memory, digest, digests};
 use super::change::Change;
 use super::contradiction;
 use super::expectation::Expectation;
+use super::former_mtu::FormerMtus;
 use super::hidden::has_hidden;
 use super::known_names::{KnownNames, before_the_move};
 use super::link::{Links, unreadable};
@@ -71,6 +72,8 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     if renderer.goes_by_names() && !is_kept {
         next.names = KnownNames::now(&change.deferral.now.config, &links);
     }
+    let mtus = memory.as_ref().map(|memory| memory.mtus.clone()).unwrap_or_default();
+    next.mtus = mtus.after(&change.old, &change.deferral.now.config, &links);
     let secret = has_hidden(&base.document);
     let files = file_changes(&rendered, &base.ours, secret, system)?;
 
@@ -89,7 +92,7 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     let is_active = files.is_empty() && (is_kept || as_held());
     if !is_active {
         let known = &before_the_move(&base.names, &change.deferral.now.config, &links);
-        let machine = Machine { links, known, orphans: &orphans, renderer: &*renderer, system };
+        let machine = Machine { links, known, mtus: &mtus, orphans: &orphans, renderer: &*renderer, system };
         add_steps(&mut plan, files, &digests, &change, machine)?;
     }
     plan.held = next.into_held();
@@ -221,6 +224,7 @@ fn file_changes(
 struct Machine<'a> {
     links: Links,
     known: &'a KnownNames,
+    mtus: &'a FormerMtus,
     orphans: &'a OrphanChange,
     renderer: &'a dyn Renderer,
     system: &'a dyn System,
@@ -234,7 +238,7 @@ fn add_steps(
     change: &Change,
     machine: Machine<'_>,
 ) -> Result<(), Refusal> {
-    let Machine { links, known, orphans, renderer, system } = machine;
+    let Machine { links, known, mtus, orphans, renderer, system } = machine;
     let mut expected: Vec<(String, Option<String>)> =
         wanted.iter().map(|(path, digest)| (path.clone(), Some(digest.clone()))).collect();
     expected.extend(
@@ -242,9 +246,11 @@ fn add_steps(
     );
     let mut expectation = Expectation { files: expected, links: Vec::new() };
     let mut activation = Activation::default();
+    let (mut given_back, mut kept) = (Vec::new(), Vec::new());
     // What cloud-init is told is no change of the network.
     let is_network = files.is_empty() || files.iter().any(|change| change.path != take_over::FILE);
     if !system.is_sandbox() && is_network {
+        (given_back, kept) = mtus.give_back(&change.old, &change.deferral.now.config, &links, system)?;
         let scene = Scene {
             old: &change.old,
             new: &change.deferral.now.config,
@@ -260,8 +266,9 @@ fn add_steps(
     }
     plan.steps.extend(activation.before);
     plan.steps.extend(files.into_iter().map(Step::File));
+    plan.steps.extend(given_back);
     plan.steps.extend(activation.steps);
-    plan.warnings.extend(activation.warnings);
+    plan.warnings.extend(kept.into_iter().chain(activation.warnings));
     plan.is_trial = !system.is_sandbox() && is_network;
     expectation.links = activation.links;
     plan.steps.push(Step::Verify(Verification::Network(expectation)));

@@ -68,6 +68,24 @@ pub(super) fn keep_step(link: &Link, system: &dyn System) -> Result<Step, Refusa
     Ok(Step::Run { undo: Some(command.clone()), command })
 }
 
+/// Gives a link another MTU; the undo gives it back the one that it has. Nothing without `ip`: it is what the next boot does.
+pub(super) fn mtu_step(
+    link: &Link,
+    mtu: u32,
+    has_undo: bool,
+    system: &dyn System,
+) -> Result<Option<Step>, Refusal> {
+    if ip_program(system).is_none() {
+        return Ok(None);
+    }
+    let set = |mtu: u32| {
+        let command = batch(&["-batch", "-"], format!("link set dev {} mtu {mtu}\n", link.name), system)?;
+        Ok(command.with_subjects(vec![Subject::spoken_of(&link.name)]))
+    };
+    let undo = link.mtu.filter(|_| has_undo).map(set).transpose()?;
+    Ok(Some(Step::Run { command: set(mtu)?, undo }))
+}
+
 /// What a link is, in `ip`'s words.
 fn state(link: &Link) -> String {
     let mtu = link.mtu.map(|mtu| format!("mtu {mtu} ")).unwrap_or_default();

@@ -216,6 +216,13 @@ fn stop_and_plan_again(stack: &Stack, effects: usize, system: &MemorySystem) -> 
     (preimage, second)
 }
 
+/// What is held, but for the MTU that cards had before: after a stop nobody can tell it any more.
+fn lasting(held: &Held) -> serde_json::Value {
+    let mut document = held.as_document().unwrap().clone();
+    document.as_object_mut().unwrap().remove("mtus");
+    document
+}
+
 #[test]
 fn a_stop_at_any_effect_ends_as_asked_after_the_restart() {
     for stack in STACKS {
@@ -225,7 +232,7 @@ fn a_stop_at_any_effect_ends_as_asked_after_the_restart() {
             let system = (stack.machine)();
             let (preimage, second) = stop_and_plan_again(&stack, n, &system);
             match apply(&second, &second.preimage(Some(&preimage)), &system) {
-                Outcome::Done { held, .. } => assert_eq!(held, clean, "{at}"),
+                Outcome::Done { held, .. } => assert_eq!(lasting(&held), lasting(&clean), "{at}"),
                 Outcome::Failed { reason, .. } => panic!("{at}: {reason}"),
             }
             assert_eq!(system.files(), new, "{at}");
