@@ -119,19 +119,25 @@ fn unmet(who: &Who, around: &Surroundings) -> Option<String> {
     }
 }
 
-/// What is below `/cloudinit/<instance-id>/`, and what can be done there.
-const TOPICS: [(&str, &[Action]); 11] = {
+/// What is below `/cloudinit/<instance-id>/`, and what can be done there: each kind of `Topic`, no wider, since a rule
+/// for anything else changes nothing.
+const TOPICS: [(&str, &[Action]); 16] = {
     use Action::{Get, Publish, Subscribe};
     [
         ("/cloudinit/<instance-id>/hotplug/network", &[Publish, Subscribe]),
         ("/cloudinit/<instance-id>/hotplug/block", &[Publish, Subscribe]),
         ("/cloudinit/<instance-id>/config/set/*", &[Publish]),
         ("/cloudinit/<instance-id>/config/get/*", &[Get]),
-        ("/cloudinit/<instance-id>/init-local/**", &[Publish, Subscribe]),
-        ("/cloudinit/<instance-id>/init-network/**", &[Publish, Subscribe]),
-        ("/cloudinit/<instance-id>/modules-config/**", &[Publish, Subscribe]),
-        ("/cloudinit/<instance-id>/modules-final/**", &[Publish, Subscribe]),
-        ("/cloudinit/<instance-id>/*", &[Publish, Subscribe]),
+        ("/cloudinit/<instance-id>/config/confirm/*", &[Publish]),
+        ("/cloudinit/<instance-id>/config/rollback/*", &[Publish]),
+        ("/cloudinit/<instance-id>/init-local", &[Publish, Subscribe]),
+        ("/cloudinit/<instance-id>/init-local/*", &[Publish, Subscribe]),
+        ("/cloudinit/<instance-id>/init-network", &[Publish, Subscribe]),
+        ("/cloudinit/<instance-id>/init-network/*", &[Publish, Subscribe]),
+        ("/cloudinit/<instance-id>/modules-config", &[Publish, Subscribe]),
+        ("/cloudinit/<instance-id>/modules-config/*", &[Publish, Subscribe]),
+        ("/cloudinit/<instance-id>/modules-final", &[Publish, Subscribe]),
+        ("/cloudinit/<instance-id>/modules-final/*", &[Publish, Subscribe]),
         ("/cloudinit/<instance-id>/reporting/*", &[Publish, Subscribe]),
         (crate::driver::status::CHANNEL, &[Get]),
     ]

@@ -345,3 +345,29 @@ fn rules_that_cannot_matter_are_named() {
             .contains("nothing listens on vsock")
     );
 }
+
+#[test]
+fn a_rule_for_a_channel_that_is_not_there_is_named_and_no_other() {
+    use Action::{Publish, Subscribe};
+    for (action, pattern, is_there) in [
+        (Publish, "/cloudinit/<instance-id>/config/confirm/network", true),
+        (Publish, "/cloudinit/<instance-id>/config/confirm/*", true),
+        (Publish, "/cloudinit/<instance-id>/config/rollback/*", true),
+        (Subscribe, "/cloudinit/<instance-id>/config/confirm/*", false),
+        (Subscribe, "/cloudinit/<instance-id>/config/rollback/*", false),
+        (Publish, "/cloudinit/<instance-id>/init-local", true),
+        (Subscribe, "/cloudinit/<instance-id>/modules-final/*", true),
+        (Publish, "/cloudinit/<instance-id>/reporting/single", true),
+        (Publish, "/cloudinit/<instance-id>/init-locale", false),
+        (Subscribe, "/cloudinit/<instance-id>/hotplug", false),
+        (Subscribe, "/cloudinit/<instance-id>/modules-final/a/b", false),
+        (Subscribe, "/cloudinit/<instance-id>/*", true),
+        (Publish, "/custom/x", true),
+    ] {
+        let root = Who { unix: Some(UnixUser::Uid(0)), ..who() };
+        let warnings = review(&[rule(root, &[action], &[pattern])], &Surroundings::default());
+        let named = |warning: &String| warning.contains("no channel of") && warning.contains(pattern);
+        assert!(warnings.iter().all(named), "{warnings:?}");
+        assert_eq!(warnings.is_empty(), is_there, "{action} {pattern}: {warnings:?}");
+    }
+}
