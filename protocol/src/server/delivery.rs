@@ -138,7 +138,8 @@ impl Server {
             stream.starts_clock = true;
             if let Some(ack) = session.ack.as_mut() {
                 let room = ack.room(&self.config.limits);
-                let new = if room > 0 { session.queue.take(room) } else { Vec::new() };
+                let new =
+                    room.map(|(events, bytes)| session.queue.take_some(events, bytes)).unwrap_or_default();
                 let (batch, unseen) = ack.close(new);
                 reply.ext.push(("ack", batch.to_string()));
                 for event in unseen {

@@ -116,14 +116,20 @@ impl SessionQueue {
     /// Takes the oldest events, with their commas up to `max_bytes` of them but at least one. A gap marker comes first where
     /// events were dropped.
     pub(super) fn take(&mut self, max_bytes: usize) -> Vec<QueuedEvent> {
+        self.take_some(usize::MAX, max_bytes)
+    }
+
+    /// As [`Self::take`], and no more than `max_events` behind the marker.
+    pub(super) fn take_some(&mut self, max_events: usize, max_bytes: usize) -> Vec<QueuedEvent> {
         let mut taken = Vec::new();
         if self.gap > 0 {
             taken.push(QueuedEvent::gap(std::mem::take(&mut self.gap)));
         }
         let mut size: usize = taken.iter().map(|marker| marker.json().len() + 1).sum();
+        let most = max_events.saturating_add(taken.len());
         while let Some(event) = self.events.front() {
             size += event.json().len() + 1;
-            if size > max_bytes && !taken.is_empty() {
+            if taken.len() >= most || (size > max_bytes && !taken.is_empty()) {
                 break;
             }
             self.bytes -= event.json().len();

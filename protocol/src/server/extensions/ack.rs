@@ -58,15 +58,14 @@ impl AckState {
         !self.unseen.is_empty()
     }
 
-    /// Bytes of further events that it may carry. What a reader has not acknowledged counts against its queue, so
-    /// that a silent one cannot grow it.
-    pub(in crate::server) fn room(&self, limits: &Limits) -> usize {
-        if self.unseen.len() < limits.queued_messages {
-            // A connect carries all of it, beside other replies.
-            limits.queued_bytes.min(limits.reply_bytes / 2).saturating_sub(self.bytes)
-        } else {
-            0
-        }
+    /// How many further events a connect may carry, and how many bytes of them; none if it may not carry any. What is
+    /// unseen has the bounds of a queue, so that a reader who acknowledges nothing cannot grow it; what there is no room
+    /// for waits in the queue.
+    pub(in crate::server) fn room(&self, limits: &Limits) -> Option<(usize, usize)> {
+        let events = limits.queued_messages.saturating_sub(self.unseen.len());
+        // A connect carries all of it, beside other replies.
+        let bytes = limits.queued_bytes.min(limits.reply_bytes / 2).saturating_sub(self.bytes);
+        (events > 0 && bytes > 0).then_some((events, bytes))
     }
 }
 
@@ -99,13 +98,13 @@ mod tests {
     fn what_is_unseen_takes_room() {
         let limits = Limits { queued_messages: 3, queued_bytes: 4, ..Limits::default() };
         let mut ack = AckState::default();
-        assert_eq!(ack.room(&limits), 4);
+        assert_eq!(ack.room(&limits), Some((3, 4)));
         ack.close(events(&["abc"]));
-        assert_eq!(ack.room(&limits), 1);
+        assert_eq!(ack.room(&limits), Some((2, 1)));
         ack.close(events(&["de"]));
-        assert_eq!(ack.room(&limits), 0);
+        assert_eq!(ack.room(&limits), None);
         ack.seen(2);
         ack.close(events(&["a", "b", "c"]));
-        assert_eq!(ack.room(&limits), 0, "by count");
+        assert_eq!(ack.room(&limits), None, "by count");
     }
 }

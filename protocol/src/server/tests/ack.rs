@@ -192,6 +192,20 @@ fn a_silent_reader_is_bounded_and_told_of_the_gap() {
 }
 
 #[test]
+fn no_more_than_the_limit_is_unseen_and_the_rest_waits() {
+    let mut driver = Driver::with(|config| config.limits.queued_messages = 4);
+    let client = ready(&mut driver, 1);
+    driver.publish_burst("/a", 0..3);
+    let first = driver.ask(1, &connect_seen(&client, &json!(1)));
+    assert_eq!(data(&first), [0, 1, 2]);
+    driver.publish_burst("/a", 3..7);
+    let again = driver.ask(1, &connect_seen(&client, &json!(1)));
+    assert_eq!(data(&again), [0, 1, 2, 3]);
+    let rest = driver.ask(1, &connect_seen(&client, &json!(batch(&first).unwrap())));
+    assert_eq!(data(&rest), [3, 4, 5, 6], "nothing is lost");
+}
+
+#[test]
 fn unseen_bytes_are_bounded_too() {
     let mut driver = Driver::with(|config| config.limits.queued_bytes = 1_000);
     let client = ready(&mut driver, 1);
