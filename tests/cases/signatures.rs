@@ -67,7 +67,16 @@ fn faults() -> Vec<Fault> {
         ("unsigned", json!({"cloudinit": {"generation": 5}}), "403:ext.cloudinit.signature:Config has to be"),
         ("another generation", altered("/cloudinit/generation", json!(6)), "The signature does not fit"),
         ("a longer life", altered("/cloudinit/signature/expires", json!(now() + 9_999)), "does not fit"),
-        ("another signature", altered("/cloudinit/signature/sig", json!("AAAA")), "does not fit"),
+        (
+            "another signature",
+            altered("/cloudinit/signature/sig", json!(format!("{}==", "A".repeat(86)))),
+            "does not fit",
+        ),
+        (
+            "a signature cut short",
+            altered("/cloudinit/signature/sig", json!("AAAA")),
+            "400:ext.cloudinit.signature:expected",
+        ),
         ("no text", altered("/cloudinit/signature/sig", json!(7)), "400:ext.cloudinit.signature:expected"),
         ("expired", signed(&ops, INSTANCE, &data, &generation(5), -5), "The signature has expired"),
         ("for another instance", signed(&ops, "instance-xyz", &data, &generation(5), 60), "does not fit"),

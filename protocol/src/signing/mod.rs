@@ -21,6 +21,8 @@ use crate::publication::Publication;
 
 /// Says what the signed text is for, so that a signature is of no use for anything else.
 const PURPOSE: &str = "cloud-channel config/set 1";
+/// How long an Ed25519 signature is (RFC 8032, 5.1.6).
+const SIGNATURE_BYTES: usize = 64;
 /// The argument of refusals.
 const FIELD: &str = "ext.cloudinit.signature";
 
@@ -42,12 +44,15 @@ pub fn check(
     let ours = ours.ok_or_else(unsigned)?;
     let signature = ours.get("signature").ok_or_else(unsigned)?;
     let malformed = || {
-        let text = "expected an object of `key` and `sig`, texts, and `expires`, seconds since 1970";
+        let text = "expected an object of `key`, a text, `expires`, seconds since 1970, and `sig`, 64 bytes in base64";
         BayeuxError::new(ErrorCode::Malformed, FIELD, text)
     };
     let name = signature.get("key").and_then(Json::as_text).ok_or_else(malformed)?;
     let expires = signature.get("expires").and_then(Json::as_u64).ok_or_else(malformed)?;
     let sig = signature.get("sig").and_then(Json::as_text).ok_or_else(malformed)?;
+    // Cut short or written in another alphabet it is no signature, which is another mistake than one that does not fit.
+    let sig =
+        Base64::decode_vec(sig).ok().filter(|sig| sig.len() == SIGNATURE_BYTES).ok_or_else(malformed)?;
     if ours.get("generation").and_then(Json::as_u64).is_none() {
         let text = "Signed config needs a generation, so that nobody can send it again later";
         return Err(BayeuxError::forbidden("ext.cloudinit.generation", text));
@@ -56,8 +61,7 @@ pub fn check(
         return Err(refused(&format!("There is no management key `{}` here", crate::shorten(name))));
     };
     let content = content(&publication.channel, &ours, &publication.data)?;
-    let fits = Base64::decode_vec(sig).is_ok_and(|sig| key.verifies(content.as_bytes(), &sig));
-    if !fits {
+    if !key.verifies(content.as_bytes(), &sig) {
         return Err(refused(
             "The signature does not fit: the message was altered, or signed with another key, or for another channel \
              or instance",

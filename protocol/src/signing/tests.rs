@@ -89,6 +89,10 @@ fn each_fault_has_its_own_words() {
         let refusal = refusal(&message, NOW);
         assert!(refusal.contains(expected), "{what}: {refusal}");
     }
+    for cut in [r#""sig":"!"#, r#""sig":"AAAA"},"x":{"y":""#, r#""sig":"AAAA"#] {
+        let refusal = refusal(&altered(&good, r#""sig":""#, cut), NOW);
+        assert!(refusal.starts_with("400:ext.cloudinit.signature:expected"), "{cut}: {refusal}");
+    }
     let expired = refusal(&good, NOW + 70);
     assert_eq!(
         expired,
