@@ -14,7 +14,7 @@ use super::super::Server;
 use super::super::queue::QueuedEvent;
 use super::super::session::SessionKey;
 use crate::channel::{ChannelKind, ChannelName, ChannelPattern};
-use crate::error::BayeuxError;
+use crate::error::{BayeuxError, ErrorCode};
 use crate::ids::ClientId;
 use crate::object::Object;
 
@@ -45,21 +45,32 @@ pub(in crate::server) fn wanted(
 ) -> Result<Vec<(ChannelPattern, ReplayFrom)>, BayeuxError> {
     let Some(raw) = member(ext) else { return Ok(Vec::new()) };
     let expected = "expected an object of channels and numbers, -1 for new, -2 for all, or the last one seen";
-    let numbers: HashMap<String, i64> =
+    let numbers: HashMap<String, &RawValue> =
         serde_json::from_str(raw.get()).map_err(|_| BayeuxError::wrong("ext.replay", expected, raw.get()))?;
     let mut wanted = Vec::new();
     for pattern in patterns {
-        let from = match numbers.get(&pattern.to_string()) {
-            None | Some(-1) => continue,
-            Some(-2) => ReplayFrom::Oldest,
-            Some(number) => match u64::try_from(*number) {
-                Ok(number) => ReplayFrom::After(number),
-                Err(_) => return Err(BayeuxError::wrong("ext.replay", expected, raw.get())),
-            },
-        };
-        wanted.push((pattern.clone(), from));
+        let Some(number) = numbers.get(&pattern.to_string()) else { continue };
+        if let Some(from) = from(number)? {
+            wanted.push((pattern.clone(), from));
+        }
     }
     Ok(wanted)
+}
+
+/// From where a number says; nothing for new events only.
+fn from(number: &RawValue) -> Result<Option<ReplayFrom>, BayeuxError> {
+    match serde_json::from_str::<i64>(number.get()) {
+        Ok(-1) => Ok(None),
+        Ok(-2) => Ok(Some(ReplayFrom::Oldest)),
+        Ok(after @ 0..) => Ok(Some(ReplayFrom::After(after.unsigned_abs()))),
+        Ok(..-2) | Err(_) => {
+            let given = crate::shorten(number.get());
+            let text = format!(
+                "expected a whole number, -1 for new, -2 for all, or the last one seen, as that of a channel, got {given}"
+            );
+            Err(BayeuxError::new(ErrorCode::Malformed, "ext.replay", text))
+        }
+    }
 }
 
 /// What the shell has to know of a client while it replays for it.
@@ -172,11 +183,15 @@ mod tests {
             assert_eq!(wanted(Some(&raw(none)), &patterns).unwrap(), [], "{none}");
         }
         assert!(!is_wanted(Some(&raw("[true]"))));
-        for wrong in
-            [r#"{"replay":{"/a":-3}}"#, r#"{"replay":7}"#, r#"{"replay":{"/a":"x"}}"#, r#"{"replay":[-2]}"#]
-        {
+        for wrong in [r#"{"replay":7}"#, r#"{"replay":[-2]}"#, r#"{"replay":true}"#] {
             let error = wanted(Some(&raw(wrong)), &patterns).unwrap_err();
             assert!(error.to_string().starts_with("400:ext.replay:expected an object"), "{error}");
+        }
+        for wrong in ["-3", r#""x""#, "1.5", "1e3", "null", "[7]", "12345678901234567890"] {
+            let ext = raw(&format!(r#"{{"replay":{{"/elsewhere":3,"/a":{wrong}}}}}"#));
+            let error = wanted(Some(&ext), &patterns).unwrap_err().to_string();
+            assert!(error.starts_with("400:ext.replay:expected a whole number"), "{error}");
+            assert!(error.ends_with(&format!(", got {wrong}")), "{error}");
         }
         assert!(is_wanted(Some(&raw(r#"{"replay":true}"#))) && !is_wanted(Some(&raw(r#"{"replay":1}"#))));
     }
