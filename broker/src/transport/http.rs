@@ -26,6 +26,7 @@ use tokio::time::timeout;
 
 use super::body::{self, BodyError, RETRY_AFTER};
 use super::budget::Budgets;
+use super::coding;
 use super::door::Door;
 use super::events;
 use super::host;
@@ -192,6 +193,10 @@ impl Service<Request<Incoming>> for Served {
         let watch = self.watch.clone();
         watch.request();
         if let Err(error) = host::check(request.version(), request.headers()) {
+            watch.answer();
+            return Box::pin(ready(Ok(error.into_response())));
+        }
+        if let Err(error) = coding::check(request.headers()) {
             watch.answer();
             return Box::pin(ready(Ok(error.into_response())));
         }

@@ -13,6 +13,7 @@
 mod ahead;
 mod body;
 pub(crate) mod budget;
+mod coding;
 pub mod dial;
 mod door;
 mod events;

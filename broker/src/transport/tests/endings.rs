@@ -158,3 +158,32 @@ async fn that_do_not_say_properly_whom_they_are_for() {
     answer(&stage, id);
     assert_eq!(status(&response(&mut stream).await.0), 200, "HTTP/1.0 knows none");
 }
+
+#[tokio::test(start_paused = true)]
+async fn whose_bodies_are_in_a_coding_that_is_not_known() {
+    let mut stage = Stage::new(Limits::default()).await;
+    for coding in ["gzip, chunked", "chunked, chunked", "gzip\r\nTransfer-Encoding: chunked"] {
+        for path in ["/events", "/webhook", "/nothing"] {
+            let mut stream = stage.connect().await;
+            let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\n\r\n");
+            send(
+                &mut stream,
+                format!("{head}2\r\n[]\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes(),
+            )
+            .await;
+            let (head, body) = response(&mut stream).await;
+            assert!(
+                status(&head) == 501 && body.contains("Transfer-Encoding"),
+                "{path} {coding}: {head}{body}"
+            );
+            assert!(ends(&mut stream).await, "what follows is not served");
+        }
+    }
+    let mut stream = stage.connect().await;
+    let chunked =
+        b"POST /events HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n";
+    send(&mut stream, chunked).await;
+    let (id, _) = stage.exchange().await;
+    answer(&stage, id);
+    assert_eq!(status(&response(&mut stream).await.0), 200);
+}
