@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help check test clients fmt clippy doc deny demo release bench man fuzz lab-nspawn lab-qemu
+.PHONY: help check test clients oracle fmt clippy doc deny demo release bench man fuzz lab-nspawn lab-qemu
 
 help: ## List the recipes
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -14,6 +14,9 @@ test: ## All tests
 
 clients: ## Clients of other makes, for the tests (Node and Python)
 	tests/clients/install
+
+oracle: ## cloud-init and netplan, unpacked, for the tests to compare with (Debian)
+	tests/oracle/install
 
 fmt: ## Formatting, without changing anything
 	$(CARGO) fmt --all --check

@@ -25,6 +25,7 @@ mod lifecycle;
 mod link_tokens;
 mod long_polling;
 mod observability;
+mod oracle;
 mod payloads;
 mod replay;
 mod replay_commands;
