@@ -5,14 +5,10 @@ use serde_json::Value;
 use super::device::Section;
 use super::merge::devices;
 use super::place::{Place, Reading};
-use super::renderer::Renderer;
-use super::value::keyword;
+use super::settings;
 use crate::Refusal;
 
 const KEY: &str = "renderer";
-
-/// Every word there is.
-pub(super) const WORDS: &[&str] = &["networkd", "NetworkManager"];
 
 /// The document with the `renderer` of a section as the `renderer` of each device in it that has none of its own, which
 /// is what netplan means by it. So nobody else finds anything but devices in a section.
@@ -25,7 +21,7 @@ pub(super) fn spread(document: &Value, place: &Place) -> Result<Value, Refusal> 
             continue;
         }
         let Some(word) = devices.remove(KEY).filter(|word| !word.is_null()) else { continue };
-        keyword(WORDS)(&word, &place.key(section).key(KEY))?;
+        settings::renderer(&word, &place.key(section).key(KEY))?;
         for device in devices.values_mut().filter_map(Value::as_object_mut) {
             device.entry(KEY).or_insert_with(|| word.clone());
         }
@@ -34,14 +30,14 @@ pub(super) fn spread(document: &Value, place: &Place) -> Result<Value, Refusal> 
 }
 
 /// Refuses a document that asks for another stack than the machine has: what is written would be ignored. `path` is how
-/// faults name its top.
-pub(super) fn check(document: &Value, path: &str, renderer: &dyn Renderer) -> Result<(), Refusal> {
-    let expected = if renderer.name() == "network-manager" { "NetworkManager" } else { "networkd" };
+/// faults name its top, `renderer` is what cloud-init calls the machine's.
+pub(super) fn check(document: &Value, path: &str, renderer: &str) -> Result<(), Refusal> {
+    let expected = if renderer == "network-manager" { "NetworkManager" } else { "networkd" };
     let place = Place::top(path, Reading::Push);
     let check = |asked: &Value, place: &Place| match asked.get(KEY).and_then(Value::as_str) {
         Some(word) if word != expected => {
             let refusal = place.key(KEY).refuse_text(word, format!("`{expected}`, or none"));
-            Err(refusal.hint(format!("this machine is configured by {}", renderer.name())))
+            Err(refusal.hint(format!("this machine is configured by {renderer}")))
         }
         _ => Ok(()),
     };

@@ -1,93 +1,22 @@
 //! What a push is merged into: what the module holds, or what cloud-init left.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use cloud_channel_protocol::hex;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
+use super::config::TAKE_OVER;
 use super::deferral::Deferral;
+use super::desired::Desired;
 use super::device::Section;
-use super::former_mtu::FormerMtus;
 use super::known_names::KnownNames;
-use super::link::{Links, unreadable};
+use super::link::Links;
+use super::memory::Memory;
 use super::merge::{canonical, devices};
-use super::name::DeviceId;
-use super::orphans::Replaced;
-use super::renderer::{Desired, RenderedFile, Renderer};
+use super::reading::unreadable;
+use super::rendered_file::{digest, digests};
+use super::renderer::Renderer;
 use super::take_over;
-use crate::{Held, Refusal, System};
-
-/// What the module remembers between pushes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Memory {
-    /// The merged document: all that is wanted.
-    pub(super) config: Value,
-    /// What of it is in the files, if that is not all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) applied: Option<Value>,
-    /// The devices that wait, each with the cards that it waits for.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) waiting: BTreeMap<String, BTreeSet<String>>,
-    /// What was wanted before the last change.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) previous: Option<Value>,
-    /// The files of cloud-init's that the last change replaced, if nothing else told what they say.
-    #[serde(default, skip_serializing_if = "Replaced::is_empty")]
-    pub(super) replaced: Replaced,
-    /// True if the files of the network are as they were found.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) untouched: bool,
-    /// What the cards were called that files go by, if the renderer's files go by names.
-    #[serde(default, skip_serializing_if = "KnownNames::is_empty")]
-    pub(super) names: KnownNames,
-    /// What MTU cards had before the config said one.
-    #[serde(default, skip_serializing_if = "FormerMtus::is_empty")]
-    pub(super) mtus: FormerMtus,
-    /// Each file that was written last, with the SHA-256 of its content in hex.
-    pub(super) files: BTreeMap<String, String>,
-}
-
-impl Memory {
-    /// What is held; `None` if there was no push yet.
-    pub(super) fn recall(held: &Held) -> Result<Option<Self>, Refusal> {
-        let Some(document) = held.as_document() else { return Ok(None) };
-        Self::deserialize(document).map(Some).map_err(|error| {
-            Refusal::at("network", "a memory of earlier pushes that this version can read")
-                .given(error.to_string())
-                .hint("it was written by another version of cloud-channel")
-        })
-    }
-
-    /// What will be held once these files are in place. `config` is all that is wanted.
-    pub(super) fn of(config: &Value, deferral: &Deferral, files: &[RenderedFile]) -> Self {
-        let text = |(id, cards): (&DeviceId, &BTreeSet<DeviceId>)| {
-            (id.to_string(), cards.iter().map(ToString::to_string).collect())
-        };
-        Self {
-            config: config.clone(),
-            applied: Some(&deferral.now.document).filter(|now| *now != config).cloned(),
-            waiting: deferral.waiting.iter().map(text).collect(),
-            previous: None,
-            replaced: Replaced::default(),
-            untouched: false,
-            names: KnownNames::default(),
-            mtus: FormerMtus::default(),
-            files: digests(files),
-        }
-    }
-
-    /// What the files say.
-    pub(super) fn applied(&self) -> &Value {
-        self.applied.as_ref().unwrap_or(&self.config)
-    }
-
-    /// Wraps it for the broker.
-    pub(super) fn into_held(self) -> Held {
-        Held::document(serde_json::to_value(self).expect("texts and JSON values serialise"))
-    }
-}
+use crate::{Refusal, System};
 
 /// What a push is merged into.
 #[derive(Debug)]
@@ -154,7 +83,7 @@ impl Base {
         let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
         let (mut document, mut ours) = (document, renderer.files_of_origin(system)?);
         if let Some(map) = document.as_object_mut().filter(|_| is_taken_over) {
-            map.insert(take_over::KEY.to_owned(), true.into());
+            map.insert(TAKE_OVER.to_owned(), true.into());
             ours.insert(take_over::FILE.to_owned());
         }
         let document = canonical(&document);
@@ -222,14 +151,4 @@ fn rewritten(
     let next = digests(&next);
     let foreign = changed.into_iter().find(|(path, there)| next.get(*path) != Some(there));
     Ok(foreign.map(|(path, _)| path.clone()))
-}
-
-/// SHA-256 in hex.
-pub(super) fn digest(content: &[u8]) -> String {
-    hex::write(&Sha256::digest(content))
-}
-
-/// Each file with the digest of its content.
-pub(super) fn digests(files: &[RenderedFile]) -> BTreeMap<String, String> {
-    files.iter().map(|file| (file.path.clone(), digest(&file.file.content))).collect()
 }

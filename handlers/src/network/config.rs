@@ -10,9 +10,11 @@ use super::name::{DeviceId, LinkName};
 use super::object::{Object, unknown_key};
 use super::place::{Place, Reading};
 use super::settings::renderer;
-use super::take_over;
 use super::value::boolean;
 use crate::Refusal;
+
+/// The key by which a document takes the network over from cloud-init.
+pub(super) const TAKE_OVER: &str = "take-over";
 
 /// Devices that a config may have: as many as a large host has VLANs, and few enough to render at once.
 const MOST_DEVICES: usize = 1024;
@@ -201,7 +203,7 @@ fn read_document(document: &Value, place: &Place) -> Result<Vec<Found>, Refusal>
     let mut object = Object::open(document, place)?;
     object.read("version", version)?;
     object.read("renderer", renderer)?;
-    object.read(take_over::KEY, boolean)?;
+    object.read(TAKE_OVER, boolean)?;
     object.refuse_unserved(UNSERVED)?;
     let mut found: Vec<Found> = Vec::new();
     let mut homes: BTreeMap<DeviceId, Section> = BTreeMap::new();

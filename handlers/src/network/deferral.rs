@@ -12,11 +12,11 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 
 use super::config::NetworkConfig;
+use super::desired::Desired;
 use super::device::{Device, Kind, Section};
 use super::link::Links;
 use super::merge::{canonical, changed_devices};
 use super::name::DeviceId;
-use super::renderer::Desired;
 
 /// The devices that wait, and the cards that each waits for.
 pub(super) type Waiting = BTreeMap<DeviceId, BTreeSet<DeviceId>>;

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::device::Device;
 use super::name::DeviceId;
-use super::renderer::Origin;
-use super::yaml;
+use super::origin::Origin;
+use super::reading;
 use crate::{Refusal, System};
 
 /// Where cloud-init (23.4 and later) keeps the config that it rendered.
@@ -15,7 +15,7 @@ const ORIGINS: [&str; 2] =
 /// The config that cloud-init rendered, of version 1 or 2.
 pub(super) fn origin(system: &dyn System) -> Result<Option<Origin>, Refusal> {
     for path in ORIGINS {
-        let content = yaml::read(path, system)?.map_err(|error| {
+        let content = reading::document(path, system)?.map_err(|error| {
             Refusal::at("network", format!("a file `{path}` that can be read"))
                 .given(error.to_string())
                 .hint("it holds what cloud-init configured, and a push must merge into that")

@@ -1,13 +1,13 @@
 //! The links that the kernel has now: as it tells them, or as the files of a machine that is played by files show them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 
 use super::address::MacAddress;
 use super::config::NetworkConfig;
 use super::device::{Device, Match};
 use super::name::DeviceId;
 use super::procfs::{is_only_way_by_files, is_used_by_files};
+use super::reading::{text, unreadable};
 use crate::system::{KernelLink, KernelNetwork, KernelPart, KernelRouteKind, KernelScope};
 use crate::{Refusal, System};
 
@@ -153,7 +153,7 @@ impl Links {
 
     /// True if a link carries traffic: it is up, and has a route or a global address.
     pub(super) fn is_in_use(&self, link: &Link, system: &dyn System) -> bool {
-        let Some(network) = &self.network else { return link.up && is_used_by_files(link, system) };
+        let Some(network) = &self.network else { return link.up && is_used_by_files(&link.name, system) };
         let Some(index) = network.link_named(&link.name).map(|link| link.index) else { return false };
         let has_route = network.routes_of(index).any(|route| route.destination.is_ipv4());
         let has_address = network.addresses_of(index).any(|address| address.scope == KernelScope::Global);
@@ -163,7 +163,7 @@ impl Links {
 
     /// True if this link has a default route and no other has one.
     pub(super) fn is_only_way_out(&self, link: &Link, system: &dyn System) -> bool {
-        let Some(network) = &self.network else { return is_only_way_by_files(link, system) };
+        let Some(network) = &self.network else { return is_only_way_by_files(&link.name, system) };
         let Some(index) = network.link_named(&link.name).map(|link| link.index) else { return false };
         let mut ways = network
             .routes
@@ -232,21 +232,9 @@ fn fits(matching: &Match, link: &Link, renamed: bool) -> bool {
     name && driver
 }
 
-/// A file's text without its last newline. What sysfs and procfs will not show (a link that is down has no
-/// carrier to read) counts as not there.
-pub(super) fn text(system: &dyn System, path: &str) -> Option<String> {
-    let file = system.read(path).ok().flatten()?;
-    String::from_utf8(file.content).ok().map(|text| text.trim_end().to_owned())
-}
-
 /// The path of a link's attribute in sysfs.
 pub(super) fn attribute(link: &str, attribute: &str) -> String {
     format!("{LINKS}/{link}/{attribute}")
-}
-
-/// A refusal because the machine cannot be read. The error names the path.
-pub(super) fn unreadable(error: &io::Error) -> Refusal {
-    Refusal::at("network", "a machine whose network files can be read").given(error.to_string())
 }
 
 /// The driver of a card.

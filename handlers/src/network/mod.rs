@@ -14,9 +14,11 @@ mod address;
 mod backend;
 mod base;
 mod change;
+mod choice;
 mod config;
 mod contradiction;
 mod deferral;
+mod desired;
 mod device;
 mod eni;
 mod expectation;
@@ -25,6 +27,7 @@ mod hidden;
 mod instance_config;
 mod known_names;
 mod link;
+mod memory;
 mod merge;
 mod name;
 mod netplan;
@@ -32,15 +35,21 @@ mod network_manager;
 mod networkd;
 mod object;
 mod observed;
+mod origin;
+mod orphan_link;
 mod orphans;
 mod outlook;
 mod place;
 mod planning;
 mod procfs;
 mod push;
+mod reading;
 mod rename;
+mod rendered_file;
 mod renderer;
+mod replaced;
 mod route;
+mod scene;
 mod settings;
 mod sysconfig;
 mod take_over;
@@ -49,7 +58,6 @@ mod v1;
 mod value;
 mod virtual_device;
 mod wanted;
-mod yaml;
 
 use cloud_channel_protocol::Module;
 use serde_json::value::RawValue;
@@ -59,8 +67,9 @@ pub use expectation::Expectation;
 pub(crate) use expectation::verify;
 
 use crate::{ConfigModule, Held, Outlook, Plan, Refusal, System};
-use base::{Base, Memory};
+use base::Base;
 use link::Links;
+use memory::Memory;
 use push::Push;
 
 /// The module behind `config/set/network`.
@@ -76,7 +85,7 @@ impl ConfigModule for Network {
     /// `plan`, when what it is merged into is known.
     fn check(&self, payload: &RawValue, system: &dyn System) -> Result<(), Refusal> {
         let push = Push::read(&parse(payload)?)?.alone()?;
-        backend::check(&push.document, push.path, &*renderer::choose(system)?)
+        backend::check(&push.document, push.path, choice::choose(system)?.name())
     }
 
     fn settle(&self, system: &dyn System) {
@@ -117,7 +126,7 @@ impl ConfigModule for Network {
 }
 
 fn describe_config(held: &Held, links: &Links, system: &dyn System) -> Result<Value, Refusal> {
-    let renderer = renderer::choose(system)?;
+    let renderer = choice::choose(system)?;
     let memory = Memory::recall(held)?;
     let base = Base::find(memory.as_ref(), || None, &*renderer, links, system)?;
     Ok(json!({

@@ -11,14 +11,18 @@ use serde_json::{Map, Value};
 
 use super::activation::{self, Activator};
 use super::address::MacAddress;
+use super::config::TAKE_OVER;
+use super::desired::Desired;
 use super::device::{Device, Section};
-use super::link::{Links, unreadable};
+use super::link::Links;
 use super::merge::devices;
 use super::name::{DeviceId, Pattern};
-use super::orphans::OrphanLink;
-use super::renderer::{Desired, Origin, RenderedFile, Renderer};
-use super::take_over;
-use super::yaml;
+use super::origin::Origin;
+use super::orphan_link::OrphanLink;
+use super::reading;
+use super::reading::unreadable;
+use super::rendered_file::RenderedFile;
+use super::renderer::Renderer;
 use crate::{FileState, Invocation, Refusal, System};
 
 /// Our file, which is cloud-init's.
@@ -159,7 +163,7 @@ impl Renderer for Netplan {
 fn envelope(document: &Value) -> Value {
     let mut ordered = Map::new();
     let is_unknown =
-        |key: &&str| *key != take_over::KEY && Section::ALL.iter().all(|section| section.key() != *key);
+        |key: &&str| *key != TAKE_OVER && Section::ALL.iter().all(|section| section.key() != *key);
     let first = ["version", "renderer", Section::Ethernets.key()];
     let unknown = document.as_object().into_iter().flat_map(Map::keys).map(String::as_str).filter(is_unknown);
     for key in first.into_iter().chain(unknown).chain(made_of_others(document)) {
@@ -213,7 +217,7 @@ fn netplan_files(system: &dyn System) -> Result<Vec<(String, String)>, Refusal> 
 }
 
 fn parsed(path: &str, system: &dyn System) -> Result<Option<Value>, Refusal> {
-    yaml::read(path, system)?.map_err(|error| {
+    reading::document(path, system)?.map_err(|error| {
         Refusal::at("network", format!("a file `{path}` that can be read"))
             .given(error.to_string())
             .hint("mend the file: what it says of the device cannot be told, and nothing was overwritten")

@@ -6,17 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-
 use super::address::MacAddress;
 use super::change::Change;
 use super::config::NetworkConfig;
-use super::device::Device;
-use super::link::{Link, Links, unreadable};
-use super::name::{DeviceId, LinkName};
-use super::place::{Place, Reading};
+use super::link::Links;
+use super::orphan_link::{OrphanLink, untold};
+use super::reading::unreadable;
 use super::renderer::Renderer;
-use crate::{FileState, Refusal, Subject, System};
+use super::replaced::Replaced;
+use crate::{FileState, Refusal, System};
 
 /// Bytes of all files that are kept for a rollback: far more than cloud-init writes, and little beside what a module may hold.
 const MOST_BYTES: usize = 64 * 1024;
@@ -24,105 +22,12 @@ const MOST_BYTES: usize = 64 * 1024;
 /// Links that a refusal names.
 const MOST_NAMES: usize = 32;
 
-/// A link that a file configures.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct OrphanLink {
-    /// The file.
-    pub(super) path: String,
-    pub(super) name: Option<String>,
-    pub(super) address: Option<MacAddress>,
-    /// True for a bond, bridge or VLAN, which the file has made.
-    pub(super) is_made: bool,
-}
-
-/// What such a link is called now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct OrphanName {
-    pub(super) name: String,
-    /// Its file.
-    pub(super) path: String,
-    pub(super) is_made: bool,
-}
-
-impl OrphanName {
-    /// The subject of a command that brings it up.
-    pub(super) fn raised(&self) -> Subject {
-        if self.is_made { Subject::made(&self.name, None) } else { Subject::link(&self.name) }
-    }
-}
-
-/// What a change does to links that files alone configure.
-#[derive(Debug, Default)]
-pub(super) struct OrphanChange {
-    /// Their files are replaced.
-    pub(super) lowered: Vec<OrphanName>,
-    /// Their files come back.
-    pub(super) raised: Vec<OrphanName>,
-}
-
-/// Files that were replaced, with what they configured.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Replaced {
-    /// Each file as it was; they may hold what is secret.
-    pub(super) files: BTreeMap<String, FileState>,
-    pub(super) links: Vec<OrphanLink>,
-}
-
 /// The files that there are, and what they configure.
 #[derive(Debug)]
 pub(super) struct Orphans {
     files: BTreeMap<String, FileState>,
     /// Or why that cannot be told.
     links: Result<Vec<OrphanLink>, Refusal>,
-}
-
-impl OrphanLink {
-    /// What people call it.
-    fn label(&self) -> String {
-        let address = || self.address.map(|address| address.to_string());
-        self.name.clone().or_else(address).unwrap_or_else(|| self.path.clone())
-    }
-
-    /// What the link is called now; the name in the file if it is not there.
-    pub(super) fn present_name(&self, links: &Links) -> Option<String> {
-        let present = links.iter().find(|link| self.is(link)).map(|link| link.name.clone());
-        present.or_else(|| self.name.clone())
-    }
-
-    fn is(&self, link: &Link) -> bool {
-        match (&self.address, &self.name) {
-            (Some(address), _) if !self.is_made => link.has_address(*address) && !link.is_stacked(),
-            (_, Some(name)) => link.name == *name,
-            _ => false,
-        }
-    }
-
-    /// True if a device of a config is this link. Two hardware addresses decide by themselves; without them the links do
-    /// that are there, and without these the names.
-    fn is_of(&self, id: &DeviceId, device: &Device, config: &NetworkConfig, links: &Links) -> bool {
-        if self.is_made && device.as_ethernet().is_some() {
-            return false;
-        }
-        let address = self.address.filter(|_| !self.is_made);
-        if let Some((one, two)) = address.zip(device.identity()) {
-            return one == two;
-        }
-        if let Some(present) = links.iter().find(|link| self.is(link)) {
-            return links.of(id, device, config).contains(&present);
-        }
-        let plain =
-            device.matching().and_then(|matching| matching.name.as_ref()).filter(|name| name.is_plain());
-        let name =
-            device.link_name.as_ref().map(LinkName::as_str).or_else(|| plain.map(|name| name.as_str()));
-        name.is_some() && name == self.name.as_deref()
-    }
-
-    /// True if the file says which link it is: names are the kernel's, and no patterns.
-    fn is_told(&self) -> bool {
-        let is_name =
-            |name: &String| LinkName::parse(&name.as_str().into(), &Place::top("", Reading::Whole)).is_ok();
-        self.name.as_ref().map_or_else(|| self.address.is_some(), is_name)
-    }
 }
 
 impl Orphans {
@@ -223,50 +128,6 @@ impl Orphans {
         }
         Ok(Replaced { files, links: of_files })
     }
-}
-
-impl Replaced {
-    /// The links by the names that they have now, in the order of the files.
-    pub(super) fn names(&self, links: &Links) -> Vec<OrphanName> {
-        let name = |link: &OrphanLink| {
-            let OrphanLink { path, is_made, .. } = link.clone();
-            link.present_name(links).map(|name| OrphanName { name, path, is_made })
-        };
-        self.links.iter().filter_map(name).collect()
-    }
-
-    /// True if there is nothing.
-    pub(super) fn is_empty(&self) -> bool {
-        self.files.is_empty()
-    }
-
-    /// Refuses to put files back that go by names if a card has another one by now.
-    pub(super) fn check_names(&self, links: &Links) -> Result<(), Refusal> {
-        let is_renamed = |link: &&OrphanLink| {
-            let now = link.present_name(links);
-            link.name.is_some() && now != link.name
-        };
-        match self.links.iter().find(is_renamed) {
-            None => Ok(()),
-            Some(link) => {
-                let expected = "cards with the names that cloud-init's files have for them";
-                Err(Refusal::at("network", expected)
-                    .given(format!(
-                        "{} in place of {}",
-                        link.present_name(links).unwrap_or_default(),
-                        link.label()
-                    ))
-                    .hint("push what is wanted, or give the card its name back first"))
-            }
-        }
-    }
-}
-
-/// The refusal of a file of which nobody can tell what it configures.
-pub(super) fn untold(path: &str) -> Refusal {
-    Refusal::at("network", "files of cloud-init's that tell which links they configure")
-        .given(path)
-        .hint(format!("there is no network-config.json either: remove `{path}`, and push what is wanted"))
 }
 
 fn is_in(link: &OrphanLink, config: &NetworkConfig, links: &Links) -> bool {

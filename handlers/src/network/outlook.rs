@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::base::{Memory, digests};
+use super::choice;
 use super::deferral::Deferral;
+use super::desired::Desired;
 use super::link::{Link, Links};
+use super::memory::Memory;
 use super::merge::changed_devices;
-use super::renderer::{self, Desired};
+use super::rendered_file::digests;
 use super::take_over;
 use crate::{Held, Outlook, Refusal, System};
 
@@ -45,7 +47,7 @@ fn misnamed(
     if moved.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let mut rendered = renderer::choose(system)?.render(now, links, system)?;
+    let mut rendered = choice::choose(system)?.render(now, links, system)?;
     rendered.extend(take_over::file(&now.document));
     let is_written = digests(&rendered) == memory.files;
     Ok(moved.iter().filter(|_| !is_written).map(ToString::to_string).collect())

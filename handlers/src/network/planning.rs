@@ -4,18 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::activation::{Activation, Scene};
+use super::activation::Activation;
 use super::backend;
-use super::base::{Base, Memory, digest, digests};
+use super::base::Base;
 use super::change::Change;
+use super::choice::choose;
 use super::contradiction;
 use super::expectation::Expectation;
 use super::former_mtu::FormerMtus;
 use super::hidden::has_hidden;
 use super::known_names::{KnownNames, before_the_move};
-use super::link::{Links, unreadable};
-use super::orphans::{OrphanChange, Orphans, Replaced};
-use super::renderer::{RenderedFile, Renderer, choose};
+use super::link::Links;
+use super::memory::Memory;
+use super::orphan_link::OrphanChange;
+use super::orphans::Orphans;
+use super::reading::unreadable;
+use super::rendered_file::RenderedFile;
+use super::rendered_file::{digest, digests};
+use super::renderer::Renderer;
+use super::replaced::Replaced;
+use super::scene::Scene;
 use super::take_over;
 use super::wanted::{Task, Wanted, Wish, has_devices};
 use crate::{FileChange, FileState, Held, Plan, Refusal, Step, System, Verification};
@@ -50,7 +58,7 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     let mut wanted = wish.onto(&base.document)?;
     let document = std::mem::take(&mut wanted.document);
     let change = Change::new(&base, document, &wanted, &links).map_err(|refusal| wanted.tell(refusal))?;
-    backend::check(&change.desired.document, wanted.path(), &*renderer)?;
+    backend::check(&change.desired.document, wanted.path(), renderer.name())?;
     let (rivals, replaced) = check_conflicts(&mut base, &wanted, &change, &links, &*renderer, system)?;
     let restored = match (task, memory.as_ref()) {
         (Task::Revert, Some(memory)) => memory.replaced.clone(),
@@ -259,7 +267,7 @@ fn add_steps(
             known,
             orphans,
             links,
-            renderer,
+            needs_name: &|device| renderer.needs_name(device),
             system,
         };
         activation = renderer.activator(system).plan(&scene)?;

@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde_json::Value;
 
 use super::address::{Cidr, MacAddress, ip, ipv4, ipv6};
-use super::backend;
 use super::object::Object;
 use super::place::Place;
 use super::route::{PolicyRule, Route};
@@ -230,7 +229,7 @@ impl LinkLocal {
 
 /// One of the stacks there are; whether it is the machine's is not for the document to know.
 pub(super) fn renderer(value: &Value, place: &Place) -> Result<(), Refusal> {
-    keyword(backend::WORDS)(value, place).map(drop)
+    keyword(&["networkd", "NetworkManager"])(value, place).map(drop)
 }
 
 fn use_domains(value: &Value, place: &Place) -> Result<&'static str, Refusal> {

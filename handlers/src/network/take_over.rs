@@ -6,12 +6,10 @@
 
 use serde_json::{Map, Value};
 
-use super::link::unreadable;
-use super::renderer::RenderedFile;
+use super::config::TAKE_OVER;
+use super::reading::unreadable;
+use super::rendered_file::RenderedFile;
 use crate::{FileState, Refusal, System};
-
-/// The key of a document.
-pub(super) const KEY: &str = "take-over";
 
 /// What cloud-init reads after the image's own files, and before anything of the datasource.
 pub(super) const FILE: &str = "/etc/cloud/cloud.cfg.d/99-cloud-channel-network.cfg";
@@ -22,7 +20,7 @@ const CONTENT: &str = "# Written by cloud-channel, which has taken the network o
 
 /// True if a document wants it.
 pub(super) fn is_wanted(document: &Value) -> bool {
-    document.get(KEY).and_then(Value::as_bool) == Some(true)
+    document.get(TAKE_OVER).and_then(Value::as_bool) == Some(true)
 }
 
 /// The file, if a document wants it.
@@ -35,7 +33,7 @@ pub(super) fn file(document: &Value) -> Option<RenderedFile> {
 pub(super) fn is_same_aside(one: &Value, other: &Value) -> bool {
     let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return one == other };
     let says_more = |one: &Map<String, Value>, other: &Map<String, Value>| {
-        let mut kept = one.iter().filter(|(key, _)| *key != KEY && *key != "version");
+        let mut kept = one.iter().filter(|(key, _)| *key != TAKE_OVER && *key != "version");
         kept.any(|(key, value)| other.get(key) != Some(value))
     };
     !says_more(one, other) && !says_more(other, one)

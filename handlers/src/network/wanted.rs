@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::base::Memory;
 use super::device::Section;
+use super::memory::Memory;
 use super::merge::{changed_devices, devices, merge};
 use super::name::DeviceId;
 use super::place::{Place, Reading};

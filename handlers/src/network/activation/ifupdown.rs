@@ -14,11 +14,12 @@ use super::super::device::{Device, Kind};
 use super::super::eni::{Definition, definitions, text_of};
 use super::super::expectation::ExpectedLink;
 use super::super::known_names::KnownNames;
-use super::super::link::text;
 use super::super::name::DeviceId;
-use super::super::orphans::OrphanName;
+use super::super::orphan_link::OrphanName;
+use super::super::reading::text;
+use super::super::scene::Scene;
 use super::transient::run_outside;
-use super::{Activation, Activator, Scene, command, raised};
+use super::{Activation, Activator, command, raised};
 use crate::{FileChange, Invocation, Refusal, Secret, Step, Subject, System, UndoCommand};
 
 /// Where ifupdown remembers what it has brought up: `name=logical name`, one a line.

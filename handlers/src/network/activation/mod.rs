@@ -15,7 +15,7 @@ mod networkd;
 mod sysconfig;
 mod transient;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(super) use ifupdown::Ifupdown;
@@ -26,13 +26,11 @@ pub(super) use sysconfig::Sysconfig;
 use super::config::NetworkConfig;
 use super::device::{Device, Kind};
 use super::expectation::ExpectedLink;
-use super::known_names::KnownNames;
 use super::link::{Link, Links};
 use super::name::DeviceId;
-use super::orphans::OrphanChange;
 use super::rename;
-use super::renderer::Renderer;
-use crate::{FileChange, Invocation, Refusal, Step, Subject, System};
+use super::scene::Scene;
+use crate::{Invocation, Refusal, Step, Subject, System};
 
 /// How long one command may take.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -54,23 +52,6 @@ pub(super) struct Activation {
     pub(super) links: Vec<ExpectedLink>,
     /// What has to wait for the next boot, and why.
     pub(super) warnings: Vec<String>,
-}
-
-/// What is planned for: the config before and after, and the machine.
-pub(super) struct Scene<'a> {
-    pub(super) old: &'a NetworkConfig,
-    pub(super) new: &'a NetworkConfig,
-    /// Devices whose links have to be looked at again.
-    pub(super) affected: &'a BTreeSet<DeviceId>,
-    /// Files that differ from what is there.
-    pub(super) files: &'a [FileChange],
-    /// What cards were called in the files before.
-    pub(super) known: &'a KnownNames,
-    /// Links that only files configured, or will.
-    pub(super) orphans: &'a OrphanChange,
-    pub(super) links: Links,
-    pub(super) renderer: &'a dyn Renderer,
-    pub(super) system: &'a dyn System,
 }
 
 /// Makes a network stack act on its files.
@@ -124,7 +105,7 @@ impl Activation {
             let was_configured = is_configured(link, scene);
             match rename::obstacle(link, name, was_configured, &scene.links, scene.system) {
                 None => self.steps.push(rename::step(link, to, scene.system)?),
-                Some(why) if scene.renderer.needs_name(device) => return Err(rename::refuse(id, link, &why)),
+                Some(why) if (scene.needs_name)(device) => return Err(rename::refuse(id, link, &why)),
                 Some(why) => {
                     self.warnings.push(format!("`{id}` gets its name at the next boot: {why}"));
                     to = &link.name;

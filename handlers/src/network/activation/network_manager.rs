@@ -17,11 +17,13 @@ use std::collections::BTreeSet;
 use super::super::config::NetworkConfig;
 use super::super::device::{Device, Kind};
 use super::super::expectation::ExpectedLink;
-use super::super::link::{attribute, text};
+use super::super::link::attribute;
 use super::super::name::DeviceId;
 use super::super::network_manager::{Difference, ProfileUuid, difference, is_profile, profile_path};
-use super::super::orphans::OrphanName;
-use super::{Activation, Activator, Names, Scene, await_dbus, command, same_name};
+use super::super::orphan_link::OrphanName;
+use super::super::reading::text;
+use super::super::scene::Scene;
+use super::{Activation, Activator, Names, await_dbus, command, same_name};
 use crate::{Invocation, Refusal, Step, Subject, System, UndoCommand};
 
 /// Where NetworkManager keeps what it knows of each link, by index.
@@ -241,8 +243,7 @@ mod tests {
 
     use super::super::super::known_names::KnownNames;
     use super::super::super::link::Links;
-    use super::super::super::orphans::OrphanChange;
-    use super::super::super::renderer;
+    use super::super::super::orphan_link::OrphanChange;
     use super::*;
     use crate::system::{KernelLink, KernelNetwork, MemorySystem};
 
@@ -272,7 +273,7 @@ mod tests {
             known: &KnownNames::default(),
             orphans: &OrphanChange::default(),
             links: Links::look(&system).unwrap(),
-            renderer: &*renderer::choose(&system).unwrap(),
+            needs_name: &|_| false,
             system: &system,
         };
         let plan = NetworkManager.plan(&scene).unwrap();

@@ -7,7 +7,8 @@
 use super::super::config::NetworkConfig;
 use super::super::device::Device;
 use super::super::name::DeviceId;
-use super::{Activation, Activator, Names, Scene, await_dbus, command, same_name};
+use super::super::scene::Scene;
+use super::{Activation, Activator, Names, await_dbus, command, same_name};
 use crate::{Invocation, Refusal, Step, Subject, System, UndoCommand};
 
 /// Where netplan's generator puts what networkd reads.

@@ -11,13 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::address::Cidr;
 use super::super::config::NetworkConfig;
 use super::super::device::{Kind, Section};
-use super::super::link::text;
 use super::super::name::DeviceId;
-use super::super::orphans::OrphanName;
+use super::super::orphan_link::OrphanName;
+use super::super::reading::text;
 use super::super::rename;
+use super::super::scene::Scene;
 use super::super::sysconfig::{Interfaces, NO_DNS, Stack, is_cloud_inits, nmcli};
 use super::transient::run_outside;
-use super::{Activation, Activator, Names, Scene, await_dbus, command, raised};
+use super::{Activation, Activator, Names, await_dbus, command, raised};
 use crate::{FileChange, Refusal, Step, Subject, System, UndoCommand};
 
 /// Brings changes up with whatever reads sysconfig files here.

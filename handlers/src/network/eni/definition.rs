@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::super::config::NetworkConfig;
-use super::super::device::{Device, Kind, Section};
+use super::super::device::{Device, Kind, Offload, Section};
 use super::super::known_names::KnownNames;
 use super::super::link::Links;
 use super::super::name::{DeviceId, LinkName};
@@ -201,7 +201,7 @@ fn layer(
         Kind::Ethernet(card) => {
             stanza.set_some("ethernet-wol", card.wakeonlan.map(|on| if on { "g" } else { "d" }));
             for (offload, on) in &card.offloads {
-                let key = super::loss::offload_key(*offload);
+                let key = offload_key(*offload);
                 if let Some(key) = key {
                     stanza.set(key, if *on { "on" } else { "off" });
                 }
@@ -234,5 +234,18 @@ fn layer(
             }
         }
         _ => {}
+    }
+}
+
+/// ethtool's word for an offload; it has none for that of IPv6 alone.
+pub(super) const fn offload_key(offload: Offload) -> Option<&'static str> {
+    match offload {
+        Offload::ReceiveChecksum => Some("offload-rx"),
+        Offload::TransmitChecksum => Some("offload-tx"),
+        Offload::TcpSegmentation => Some("offload-tso"),
+        Offload::GenericSegmentation => Some("offload-gso"),
+        Offload::GenericReceive => Some("offload-gro"),
+        Offload::LargeReceive => Some("offload-lro"),
+        Offload::Tcp6Segmentation => None,
     }
 }

@@ -1,26 +1,13 @@
 //! What a config says and ifupdown cannot be told: refused where a push asks for it, rather than lost.
 
 use super::super::config::NetworkConfig;
-use super::super::device::{Device, Kind, Offload};
+use super::super::device::{Device, Kind};
 use super::super::name::DeviceId;
 use super::super::settings::{DhcpOverrides, Settings};
 use super::super::virtual_device::{Bond, Bridge, Interval};
-use super::definition::Names;
+use super::definition::{Names, offload_key};
 use super::layers;
 use crate::Refusal;
-
-/// ethtool's word for an offload; it has none for that of IPv6 alone.
-pub(super) const fn offload_key(offload: Offload) -> Option<&'static str> {
-    match offload {
-        Offload::ReceiveChecksum => Some("offload-rx"),
-        Offload::TransmitChecksum => Some("offload-tx"),
-        Offload::TcpSegmentation => Some("offload-tso"),
-        Offload::GenericSegmentation => Some("offload-gso"),
-        Offload::GenericReceive => Some("offload-gro"),
-        Offload::LargeReceive => Some("offload-lro"),
-        Offload::Tcp6Segmentation => None,
-    }
-}
 
 /// What would be lost of one device, in the order of its settings.
 #[derive(Debug)]

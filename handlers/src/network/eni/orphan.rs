@@ -1,7 +1,7 @@
 //! Which links cloud-init's file configures, by its stanzas: interfaces(5).
 
 use super::super::address::MacAddress;
-use super::super::orphans::{OrphanLink, untold};
+use super::super::orphan_link::{OrphanLink, untold};
 use super::present::logical_lines;
 use crate::Refusal;
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::super::link::unreadable;
 use super::super::name::Pattern;
+use super::super::reading::unreadable;
 use crate::{Refusal, System};
 
 /// Where ifupdown starts to read.

@@ -1,10 +1,10 @@
 //! What is expected of one link: what the config says of it, less what depends on something else.
 
-use super::super::activation::Scene;
 use super::super::address::{Cidr, MacAddress};
 use super::super::config::NetworkConfig;
 use super::super::device::{Device, Kind};
 use super::super::name::DeviceId;
+use super::super::scene::Scene;
 use super::route::{self, ExpectedRoute};
 
 /// What must be true of one link.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::super::address::MacAddress;
 use super::super::device::Device;
-use super::super::link::{text, unreadable};
-use super::super::orphans::{OrphanLink, untold};
+use super::super::orphan_link::{OrphanLink, untold};
+use super::super::reading::{text, unreadable};
 use super::main_config::MainConfig;
 use super::profile::{self, PRIORITY};
 use super::{EXTENSION, FOLDER};

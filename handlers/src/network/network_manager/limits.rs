@@ -7,8 +7,8 @@ use super::super::device::Device;
 use super::super::name::DeviceId;
 use super::super::settings::Settings;
 use super::ip::{Family, Method};
+use super::losses::Losses;
 use super::stacked_limits;
-use crate::Refusal;
 
 /// Types of routes that NetworkManager makes.
 const ROUTE_TYPES: [&str; 6] = ["unicast", "local", "blackhole", "unreachable", "prohibit", "throw"];
@@ -16,21 +16,10 @@ const ROUTE_TYPES: [&str; 6] = ["unicast", "local", "blackhole", "unreachable", 
 /// Types of routes that lead nowhere, and so have no next hop.
 const DEAD_ENDS: [&str; 4] = ["blackhole", "unreachable", "prohibit", "throw"];
 
-/// What is lost of one device.
-#[derive(Debug)]
-pub(super) struct Losses {
-    path: String,
-    /// What would be lost, or break the profile.
-    pub(super) refusals: Vec<Refusal>,
-    /// What is lost, and harmless.
-    pub(super) warnings: Vec<String>,
-}
-
 impl Losses {
     /// Looks for what is lost of a device.
     pub(super) fn of(id: &DeviceId, device: &Device, config: &NetworkConfig) -> Self {
-        let path = format!("network.{}.{id}", device.section().key());
-        let mut losses = Self { path, refusals: Vec::new(), warnings: Vec::new() };
+        let mut losses = Self::none(id, device);
         let settings = &device.settings;
         losses.judge_link(device);
         if config.master(id).is_some() {
@@ -46,17 +35,6 @@ impl Losses {
         }
         stacked_limits::judge(device, config, &mut losses);
         losses
-    }
-
-    /// Notes what would be lost.
-    pub(super) fn refuse(&mut self, key: &str, given: &str, expected: &str, hint: &str) {
-        let refusal = Refusal::at(format!("{}.{key}", self.path), expected);
-        let refusal = if given.is_empty() { refusal } else { refusal.given(given) };
-        self.refusals.push(if hint.is_empty() { refusal } else { refusal.hint(hint) });
-    }
-
-    fn warn(&mut self, key: &str, what: &str) {
-        self.warnings.push(format!("`{}.{key}`: {what}", self.path));
     }
 
     fn judge_link(&mut self, device: &Device) {

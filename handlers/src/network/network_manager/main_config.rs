@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::super::address::MacAddress;
 use super::super::device::Device;
-use super::super::link::{text, unreadable};
 use super::super::name::Pattern;
+use super::super::reading::{text, unreadable};
 use super::profile;
 use crate::{Refusal, System};
 

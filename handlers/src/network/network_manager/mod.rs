@@ -5,6 +5,7 @@ mod foreign;
 mod ip;
 mod keyfile;
 mod limits;
+mod losses;
 mod main_config;
 mod profile;
 mod span;
@@ -18,17 +19,20 @@ pub(super) use uuid::ProfileUuid;
 
 use super::activation::{self, Activator};
 use super::config::NetworkConfig;
+use super::desired::Desired;
 use super::device::{Device, Ethernet};
 use super::instance_config;
-use super::link::{Links, unreadable};
+use super::link::Links;
 use super::name::DeviceId;
 use super::networkd::naming_file;
-use super::orphans::OrphanLink;
-use super::renderer::{Desired, RenderedFile, Renderer};
+use super::orphan_link::OrphanLink;
+use super::reading::unreadable;
+use super::rendered_file::RenderedFile;
+use super::renderer::Renderer;
 use super::settings::Settings;
 use crate::{FileState, Refusal, System};
 use foreign::ForeignProfile;
-use limits::Losses;
+use losses::Losses;
 use main_config::MainConfig;
 
 /// Where profiles are that survive a boot.

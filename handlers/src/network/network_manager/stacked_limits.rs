@@ -7,7 +7,7 @@ use super::super::config::NetworkConfig;
 use super::super::device::{Device, Kind};
 use super::super::name::DeviceId;
 use super::super::virtual_device::{Bond, BondParameters, Bridge, Interval};
-use super::limits::Losses;
+use super::losses::Losses;
 use super::span::{milliseconds, seconds};
 use super::stacked::primary;
 

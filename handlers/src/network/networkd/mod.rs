@@ -10,12 +10,15 @@ use std::collections::BTreeSet;
 
 use super::activation::{self, Activator};
 use super::address::MacAddress;
+use super::desired::Desired;
 use super::device::{Device, Ethernet};
 use super::instance_config;
-use super::link::{Links, text, unreadable};
+use super::link::Links;
 use super::name::{DeviceId, Pattern};
-use super::orphans::OrphanLink;
-use super::renderer::{Desired, RenderedFile, Renderer};
+use super::orphan_link::OrphanLink;
+use super::reading::{text, unreadable};
+use super::rendered_file::RenderedFile;
+use super::renderer::Renderer;
 use crate::{FileState, Refusal, System};
 
 const FOLDER: &str = "/etc/systemd/network";

@@ -1,7 +1,7 @@
 //! Which links cloud-init's files configure: by `[Match]`, and by `[NetDev]` for what is made.
 
 use super::super::address::MacAddress;
-use super::super::orphans::{OrphanLink, untold};
+use super::super::orphan_link::{OrphanLink, untold};
 use crate::Refusal;
 
 /// The link of a file; none of a `.link` file, which names one.

@@ -1,7 +1,7 @@
 //! `/etc/sysconfig/network`, Red Hat's switch for networking as a whole.
 
-use super::super::link::{text, unreadable};
-use super::super::renderer::RenderedFile;
+use super::super::reading::{text, unreadable};
+use super::super::rendered_file::RenderedFile;
 use super::assignments::{Assignments, yes_no};
 use crate::{FileState, Refusal, System};
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::super::address::MacAddress;
+use super::super::desired::Desired;
 use super::super::device::Device;
-use super::super::link::{text, unreadable};
 use super::super::name::{DeviceId, LinkName};
-use super::super::orphans::{OrphanLink, untold};
+use super::super::orphan_link::{OrphanLink, untold};
 use super::super::place::{Place, Reading};
-use super::super::renderer::{Desired, RenderedFile};
+use super::super::reading::{text, unreadable};
+use super::super::rendered_file::RenderedFile;
 use super::control_file;
 use super::interfaces::Interfaces;
 use super::is_cloud_inits;

@@ -19,11 +19,14 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::activation::{self, Activator};
+use super::desired::Desired;
 use super::device::Device;
-use super::link::{Links, text, unreadable};
+use super::link::Links;
 use super::name::DeviceId;
-use super::orphans::OrphanLink;
-use super::renderer::{Desired, RenderedFile, Renderer};
+use super::orphan_link::OrphanLink;
+use super::reading::{text, unreadable};
+use super::rendered_file::RenderedFile;
+use super::renderer::Renderer;
 use crate::{FileState, Refusal, System};
 use interfaces::Interface;
 use losses::{Loss, losses};

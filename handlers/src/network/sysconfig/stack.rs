@@ -1,6 +1,6 @@
 //! Who reads sysconfig files on this machine: three programs do, with one spelling and three vocabularies.
 
-use super::super::link::{text, unreadable};
+use super::super::reading::{text, unreadable};
 use crate::{Refusal, System};
 
 /// A program that reads `ifcfg-*` files.

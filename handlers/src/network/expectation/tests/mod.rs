@@ -9,12 +9,11 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::super::activation::Scene;
 use super::super::config::NetworkConfig;
 use super::super::known_names::KnownNames;
 use super::super::link::Links;
-use super::super::orphans::OrphanChange;
-use super::super::renderer;
+use super::super::orphan_link::OrphanChange;
+use super::super::scene::Scene;
 use super::{Expectation, ExpectedLink, verify};
 use crate::system::{
     KernelAddress, KernelHop, KernelLink, KernelNetwork, KernelRoute, KernelRouteKind, KernelScope,
@@ -82,7 +81,7 @@ fn card(settings: &Value) -> Value {
 
 /// What is expected of a device, with the config that was before.
 fn expected_after(old: &Value, new: &Value, id: &str, network: &KernelNetwork) -> ExpectedLink {
-    let system = MemorySystem::new().with_program("/usr/sbin/netplan").with_network(network.clone());
+    let system = MemorySystem::new().with_network(network.clone());
     let (old, new) = (NetworkConfig::whole(old, "").unwrap(), NetworkConfig::whole(new, "").unwrap());
     let id = new.devices().find(|(other, _)| other.as_str() == id).unwrap().0;
     let scene = Scene {
@@ -93,7 +92,7 @@ fn expected_after(old: &Value, new: &Value, id: &str, network: &KernelNetwork) -
         known: &KnownNames::default(),
         orphans: &OrphanChange::default(),
         links: Links::look(&system).unwrap(),
-        renderer: &*renderer::choose(&system).unwrap(),
+        needs_name: &|_| false,
         system: &system,
     };
     ExpectedLink::of(id.as_str(), id, &scene)
