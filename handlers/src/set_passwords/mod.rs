@@ -9,6 +9,7 @@ use cloud_channel_protocol::Module;
 use serde_json::value::RawValue;
 
 mod accounts;
+mod change;
 mod crypt;
 mod expectation;
 mod form;

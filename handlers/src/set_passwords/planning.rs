@@ -3,33 +3,14 @@
 use std::io;
 
 use super::accounts::{Accounts, ShadowLine};
+use super::change::{Change, New};
 use super::crypt::Method;
 use super::expectation::{Expectation, ExpectedPassword, ExpectedUser};
 use super::memory::Memory;
 use super::payload::{Entry, Password, Request};
 use super::random_password::random_password;
 use super::steps::{Programs, commands, rewrite, show, touched};
-use super::user_name::UserName;
 use crate::{Held, Plan, Refusal, Secret, Step, System, Verification};
-
-/// What has to change for one user.
-#[derive(Debug)]
-pub(super) struct Change {
-    pub(super) name: UserName,
-    /// The user's line as it is.
-    pub(super) before: ShadowLine,
-    /// The new password; `None` if it stands there already and only its expiry changes.
-    pub(super) new: Option<New>,
-    /// The text to show, if it was made up here.
-    pub(super) shown: Option<Secret>,
-}
-
-/// A new password.
-#[derive(Debug)]
-pub(super) enum New {
-    Hash(Secret),
-    Text(Secret),
-}
 
 /// Refuses a request on a machine that lacks the programs for it. A sandbox needs none.
 pub(super) fn must_have_programs(request: &Request, system: &dyn System) -> Result<(), Refusal> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::accounts::SHADOW;
-use super::planning::{Change, New};
+use super::change::{Change, New};
 use crate::colon_file::ColonFile;
 use crate::{FileChange, FileState, Invocation, LineState, Refusal, Secret, Step, System};
 

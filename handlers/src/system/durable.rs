@@ -66,7 +66,7 @@ fn write_drafts(
 
 fn create_draft(folder: &OwnedFd, name: &str) -> io::Result<Draft> {
     let mut end = [0; 4];
-    super::host::fill_random(&mut end)?;
+    super::random::fill_random(&mut end)?;
     let temporary = format!(".{name}{MARK}{:08x}", u32::from_ne_bytes(end));
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     // Nobody but the owner until the wanted mode is set.

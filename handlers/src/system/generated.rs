@@ -14,7 +14,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::host::{names_of, read_regular};
+use super::open_file::{names_of, read_regular};
 use super::tree::{Tree, TreePath, open_folder};
 
 /// The files of a folder as they were, kept by links of their own.

@@ -1,22 +1,20 @@
 //! The real machine, and a folder that plays one.
 
 use std::fmt;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{Dir, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::rand::GetRandomFlags;
 
 use super::generated::Before;
+use super::open_file::{names_of, read_regular};
+use super::random::fill_random;
 use super::tree::{Plain, Tree, TreePath};
-use super::{FileEdit, FileState, Invocation, KernelNetwork, LARGEST_FILE, System, command, durable, kernel};
+use super::{FileEdit, FileState, Invocation, KernelNetwork, System, command, durable, kernel};
 use crate::Secret;
-
-/// A folder of the machine has far fewer names; more are a mistake or an attack.
-const MOST_NAMES: usize = 65_536;
 
 /// As long as the C library's own `lckpwdf` waits.
 const LOCK_WAIT: Duration = Duration::from_secs(15);
@@ -221,56 +219,6 @@ impl System for HostSystem {
     fn pause(&self, duration: Duration) {
         std::thread::sleep(duration);
     }
-}
-
-/// Fills a buffer from the kernel's generator.
-pub(super) fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match rustix::rand::getrandom(&mut bytes[filled..], GetRandomFlags::empty()) {
-            Ok(more) => filled += more,
-            Err(Errno::INTR) => {}
-            Err(error) => {
-                let error = io::Error::from(error);
-                return Err(io::Error::new(error.kind(), format!("cannot get random bytes: {error}")));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Reads a regular file. What else it may be is invalid input.
-pub(super) fn read_regular(file: OwnedFd) -> io::Result<FileState> {
-    let stat = rustix::fs::fstat(&file)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    // One more than it says: the end is found without growing.
-    let expected = u64::try_from(stat.st_size).unwrap_or_default().min(LARGEST_FILE) + 1;
-    let mut content = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
-    std::fs::File::from(file).take(LARGEST_FILE + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > LARGEST_FILE {
-        let text = format!("it is larger than {LARGEST_FILE} bytes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
-    }
-    Ok(FileState { content, mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid })
-}
-
-/// The folder's names that are UTF-8; nothing we know is called otherwise.
-pub(super) fn names_of(folder: &OwnedFd) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(folder)? {
-        let entry = entry?;
-        match entry.file_name().to_str() {
-            Ok("." | "..") | Err(_) => {}
-            Ok(_) if names.len() == MOST_NAMES => {
-                return Err(io::Error::other(format!("it holds more than {MOST_NAMES} names")));
-            }
-            Ok(name) => names.push(name.to_owned()),
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 /// Writes to something that may not take everything at once, for a bounded time.

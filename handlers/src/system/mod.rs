@@ -11,6 +11,8 @@ mod generated;
 mod host;
 mod kernel;
 mod memory;
+mod open_file;
+mod random;
 mod subject;
 mod tree;
 

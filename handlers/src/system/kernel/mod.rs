@@ -6,6 +6,7 @@
 mod address;
 mod attributes;
 mod dump;
+mod exchange;
 mod link;
 mod route;
 mod rule;

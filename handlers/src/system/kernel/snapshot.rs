@@ -6,6 +6,7 @@ use rustix::io::Errno;
 
 use super::attributes::{Family, Malformed};
 use super::dump::{Dump, Fault, Question};
+use super::exchange::Kernel;
 use super::socket::RouteSocket;
 use super::{KernelAddress, KernelGap, KernelLink, KernelNetwork, KernelPart, KernelRoute, KernelRule};
 use crate::system::tree::told;
@@ -50,25 +51,6 @@ const fn routes(family: Family) -> [u8; 12] {
     let mut body = [0; 12];
     body[0] = family.number();
     body
-}
-
-/// The kernel at the other end.
-pub(super) trait Kernel {
-    /// Sends a datagram.
-    fn ask(&mut self, datagram: &[u8]) -> io::Result<()>;
-
-    /// Waits for a datagram.
-    fn answer(&mut self) -> io::Result<Datagram<'_>>;
-}
-
-/// What was received at once.
-#[derive(Debug)]
-pub(super) struct Datagram<'a> {
-    pub(super) bytes: &'a [u8],
-    /// The sender's netlink address; 0 is the kernel, and anybody else may send as well.
-    pub(super) sender: u32,
-    /// True if it was longer than there was room.
-    pub(super) is_cut: bool,
 }
 
 /// What the kernel has in the namespace of the calling thread.

@@ -11,7 +11,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendFlags, SocketFlags, SocketType,
 };
 
-use super::snapshot::{Datagram, Kernel};
+use super::exchange::{Datagram, Kernel};
 
 /// How long the whole snapshot may take; some milliseconds are usual, a second for the table of a large router.
 const DEADLINE: Duration = Duration::from_secs(5);

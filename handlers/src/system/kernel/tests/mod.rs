@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use std::io;
 
 use super::KernelNetwork;
-use super::snapshot::{Datagram, Kernel, Snapshot};
+use super::exchange::{Datagram, Kernel};
+use super::snapshot::Snapshot;
 
 /// A message with its head.
 fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
