@@ -10,67 +10,25 @@
 //! network stack has a file: two renderers may end in the same stack.
 
 mod activation;
-mod address;
-mod backend;
-mod base;
-mod change;
-mod choice;
-mod config;
-mod contradiction;
-mod deferral;
-mod desired;
-mod device;
-mod eni;
+mod document;
 mod expectation;
-mod former_mtu;
-mod hidden;
-mod instance_config;
-mod known_names;
-mod link;
-mod memory;
-mod merge;
-mod name;
-mod netplan;
-mod network_manager;
-mod networkd;
-mod object;
-mod observed;
-mod origin;
-mod orphan_link;
-mod orphans;
-mod outlook;
-mod place;
+mod machine;
 mod planning;
-mod procfs;
-mod push;
-mod reading;
-mod rename;
-mod rendered_file;
 mod renderer;
-mod replaced;
-mod route;
 mod scene;
-mod settings;
-mod sysconfig;
-mod take_over;
-mod udev;
-mod v1;
-mod value;
-mod virtual_device;
-mod wanted;
 
 use cloud_channel_protocol::Module;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 pub use expectation::Expectation;
 pub(crate) use expectation::verify;
 
 use crate::{ConfigModule, Held, Outlook, Plan, Refusal, System};
-use base::Base;
-use link::Links;
-use memory::Memory;
-use push::Push;
+use document::backend;
+use document::push::Push;
+use machine::udev;
+use renderer::choice;
 
 /// The module behind `config/set/network`.
 #[derive(Debug)]
@@ -97,7 +55,7 @@ impl ConfigModule for Network {
     }
 
     fn outlook(&self, held: &Held, system: &dyn System) -> Result<Outlook, Refusal> {
-        outlook::outlook(held, system)
+        planning::outlook(held, system)
     }
 
     fn resume(&self, held: &Held, system: &dyn System) -> Result<Plan, Refusal> {
@@ -111,39 +69,8 @@ impl ConfigModule for Network {
     /// `renderer` (or `null`, with `problem`), `desired`, `applied`, `waiting`, `files`, `links`, `observed` (`null` if there is
     /// no kernel to ask).
     fn describe(&self, held: &Held, system: &dyn System) -> Value {
-        let links = Links::look(system);
-        let config = links.as_ref().map_err(Clone::clone);
-        let mut answer = config
-            .and_then(|links| describe_config(held, links, system))
-            .unwrap_or_else(|refusal| json!({"renderer": null, "problem": refusal.to_string()}));
-        answer["links"] = links.iter().flat_map(Links::iter).map(describe_link).collect();
-        answer["observed"] = match links {
-            Ok(links) => links.network().map_or(Value::Null, observed::describe),
-            Err(refusal) => json!({"problem": refusal.to_string()}),
-        };
-        answer
+        planning::describe(held, system)
     }
-}
-
-fn describe_config(held: &Held, links: &Links, system: &dyn System) -> Result<Value, Refusal> {
-    let renderer = choice::choose(system)?;
-    let memory = Memory::recall(held)?;
-    let base = Base::find(memory.as_ref(), || None, &*renderer, links, system)?;
-    Ok(json!({
-        "renderer": renderer.name(),
-        "desired": hidden::without_hidden(&base.document),
-        "applied": hidden::without_hidden(&base.applied),
-        "waiting": memory.map(|memory| memory.waiting).unwrap_or_default(),
-        "files": base.ours,
-    }))
-}
-
-fn describe_link(link: &link::Link) -> Value {
-    json!({
-        "name": link.name,
-        "address": link.address.map(|address| address.to_string()),
-        "mtu": link.mtu,
-    })
 }
 
 /// The envelope is JSON already, or it would not have come this far; numbers too large for any type may still

@@ -9,17 +9,17 @@
 
 use std::collections::BTreeSet;
 
-use super::super::config::NetworkConfig;
-use super::super::device::{Device, Kind};
-use super::super::eni::{Definition, definitions, text_of};
 use super::super::expectation::ExpectedLink;
-use super::super::known_names::KnownNames;
-use super::super::name::DeviceId;
-use super::super::orphan_link::OrphanName;
-use super::super::reading::text;
 use super::super::scene::Scene;
 use super::transient::run_outside;
 use super::{Activation, Activator, command, raised};
+use crate::network::document::config::NetworkConfig;
+use crate::network::document::device::{Device, Kind};
+use crate::network::document::name::DeviceId;
+use crate::network::machine::known_names::KnownNames;
+use crate::network::machine::orphan_link::OrphanName;
+use crate::network::machine::reading::text;
+use crate::network::renderer::eni::{Definition, definitions, text_of};
 use crate::{FileChange, Invocation, Refusal, Secret, Step, Subject, System, UndoCommand};
 
 /// Where ifupdown remembers what it has brought up: `name=logical name`, one a line.
@@ -254,7 +254,7 @@ fn long(command: Invocation) -> Invocation {
 }
 
 fn has_dhcp(definition: &Definition) -> bool {
-    definition.stanzas.iter().any(super::super::eni::Stanza::is_dhcp)
+    definition.stanzas.iter().any(crate::network::renderer::eni::Stanza::is_dhcp)
 }
 
 /// True if a DHCP client runs, by the files in which ifupdown has clients write their number.

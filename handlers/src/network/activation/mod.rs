@@ -12,6 +12,7 @@
 mod ifupdown;
 mod network_manager;
 mod networkd;
+pub(super) mod rename;
 mod sysconfig;
 mod transient;
 
@@ -23,12 +24,11 @@ pub(super) use network_manager::NetworkManager;
 pub(super) use networkd::Networkd;
 pub(super) use sysconfig::Sysconfig;
 
-use super::config::NetworkConfig;
-use super::device::{Device, Kind};
+use super::document::config::NetworkConfig;
+use super::document::device::{Device, Kind};
+use super::document::name::DeviceId;
 use super::expectation::ExpectedLink;
-use super::link::{Link, Links};
-use super::name::DeviceId;
-use super::rename;
+use super::machine::link::{Link, Links};
 use super::scene::Scene;
 use crate::{Invocation, Refusal, Step, Subject, System};
 

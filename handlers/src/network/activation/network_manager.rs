@@ -14,16 +14,18 @@
 
 use std::collections::BTreeSet;
 
-use super::super::config::NetworkConfig;
-use super::super::device::{Device, Kind};
 use super::super::expectation::ExpectedLink;
-use super::super::link::attribute;
-use super::super::name::DeviceId;
-use super::super::network_manager::{Difference, ProfileUuid, difference, is_profile, profile_path};
-use super::super::orphan_link::OrphanName;
-use super::super::reading::text;
 use super::super::scene::Scene;
 use super::{Activation, Activator, Names, await_dbus, command, same_name};
+use crate::network::document::config::NetworkConfig;
+use crate::network::document::device::{Device, Kind};
+use crate::network::document::name::DeviceId;
+use crate::network::machine::link::attribute;
+use crate::network::machine::orphan_link::OrphanName;
+use crate::network::machine::reading::text;
+use crate::network::renderer::network_manager::{
+    Difference, ProfileUuid, difference, is_profile, profile_path,
+};
 use crate::{Invocation, Refusal, Step, Subject, System, UndoCommand};
 
 /// Where NetworkManager keeps what it knows of each link, by index.
@@ -241,10 +243,10 @@ fn nmcli(system: &dyn System) -> Result<&'static str, Refusal> {
 mod tests {
     use serde_json::json;
 
-    use super::super::super::known_names::KnownNames;
-    use super::super::super::link::Links;
-    use super::super::super::orphan_link::OrphanChange;
     use super::*;
+    use crate::network::machine::known_names::KnownNames;
+    use crate::network::machine::link::Links;
+    use crate::network::machine::orphan_link::OrphanChange;
     use crate::system::{KernelLink, KernelNetwork, MemorySystem};
 
     #[test]

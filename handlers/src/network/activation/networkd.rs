@@ -4,11 +4,11 @@
 //! files ─▶ netplan generate ─▶ rename, tune ─▶ networkctl reload ─▶ networkctl delete / reconfigure ─▶ verify
 //! ```
 
-use super::super::config::NetworkConfig;
-use super::super::device::Device;
-use super::super::name::DeviceId;
 use super::super::scene::Scene;
 use super::{Activation, Activator, Names, await_dbus, command, same_name};
+use crate::network::document::config::NetworkConfig;
+use crate::network::document::device::Device;
+use crate::network::document::name::DeviceId;
 use crate::{Invocation, Refusal, Step, Subject, System, UndoCommand};
 
 /// Where netplan's generator puts what networkd reads.

@@ -8,17 +8,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::address::Cidr;
-use super::super::config::NetworkConfig;
-use super::super::device::{Kind, Section};
-use super::super::name::DeviceId;
-use super::super::orphan_link::OrphanName;
-use super::super::reading::text;
-use super::super::rename;
 use super::super::scene::Scene;
-use super::super::sysconfig::{Interfaces, NO_DNS, Stack, is_cloud_inits, nmcli};
+use super::rename;
 use super::transient::run_outside;
 use super::{Activation, Activator, Names, await_dbus, command, raised};
+use crate::network::document::address::Cidr;
+use crate::network::document::config::NetworkConfig;
+use crate::network::document::device::{Kind, Section};
+use crate::network::document::name::DeviceId;
+use crate::network::machine::orphan_link::OrphanName;
+use crate::network::machine::reading::text;
+use crate::network::renderer::sysconfig::{Interfaces, NO_DNS, Stack, is_cloud_inits, nmcli};
 use crate::{FileChange, Refusal, Step, Subject, System, UndoCommand};
 
 /// Brings changes up with whatever reads sysconfig files here.
@@ -124,11 +124,13 @@ fn with_vlans(ids: &BTreeSet<DeviceId>, config: &NetworkConfig) -> BTreeSet<Devi
 /// Masters before their members, and VLANs last: each finds what it needs.
 fn in_order<'a>(ids: &'a BTreeSet<DeviceId>, config: &NetworkConfig) -> Vec<&'a DeviceId> {
     let mut ordered: Vec<&DeviceId> = ids.iter().filter(|id| config.device(id).is_some()).collect();
-    ordered.sort_by_key(|id| match config.device(id).map(super::super::device::Device::section) {
-        Some(Section::Bridges) => 0,
-        Some(Section::Bonds) => 1,
-        Some(Section::Ethernets) | None => 2,
-        Some(Section::Vlans) => 3,
+    ordered.sort_by_key(|id| {
+        match config.device(id).map(crate::network::document::device::Device::section) {
+            Some(Section::Bridges) => 0,
+            Some(Section::Bonds) => 1,
+            Some(Section::Ethernets) | None => 2,
+            Some(Section::Vlans) => 3,
+        }
     });
     ordered
 }

@@ -3,8 +3,8 @@
 //! What they start lives on when the daemon ends, or is replaced, and is not held to what the daemon's own unit may do
 //! (systemd-run(1), systemd.kill(5)).
 
-use super::super::reading::text;
 use super::{Activation, DBUS_PROGRAMS, await_dbus};
+use crate::network::machine::reading::text;
 use crate::{Invocation, Step, System};
 
 /// Asks the service manager for a unit.

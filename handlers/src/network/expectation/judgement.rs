@@ -1,9 +1,9 @@
 //! One link beside what is expected of it.
 
-use super::super::address::{Cidr, MacAddress};
-use super::super::link::Links;
 use super::ExpectedLink;
 use super::route::{ExpectedRoute, Leads};
+use crate::network::document::address::{Cidr, MacAddress};
+use crate::network::machine::link::Links;
 use crate::system::{KernelLink, KernelNetwork, KernelPart, KernelRoute, KernelRouteKind};
 
 /// Something that is not as expected.

@@ -1,11 +1,11 @@
 //! What is expected of one link: what the config says of it, less what depends on something else.
 
-use super::super::address::{Cidr, MacAddress};
-use super::super::config::NetworkConfig;
-use super::super::device::{Device, Kind};
-use super::super::name::DeviceId;
 use super::super::scene::Scene;
 use super::route::{self, ExpectedRoute};
+use crate::network::document::address::{Cidr, MacAddress};
+use crate::network::document::config::NetworkConfig;
+use crate::network::document::device::{Device, Kind};
+use crate::network::document::name::DeviceId;
 
 /// What must be true of one link.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 pub(super) use link::ExpectedLink;
 
-use super::link::Links;
-use super::rendered_file::digest;
+use super::machine::link::Links;
+use super::renderer::rendered_file::digest;
 use crate::System;
 use crate::system::KernelNetwork;
 use judgement::{Certainty, Miss};

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::super::address::Cidr;
-use super::super::config::NetworkConfig;
-use super::super::device::Device;
-use super::super::route::Route;
+use crate::network::document::address::Cidr;
+use crate::network::document::config::NetworkConfig;
+use crate::network::document::device::Device;
+use crate::network::document::route::Route;
 
 /// The kernel's main routing table.
 pub(super) const MAIN_TABLE: u32 = 254;

@@ -9,12 +9,12 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::super::config::NetworkConfig;
-use super::super::known_names::KnownNames;
-use super::super::link::Links;
-use super::super::orphan_link::OrphanChange;
 use super::super::scene::Scene;
 use super::{Expectation, ExpectedLink, verify};
+use crate::network::document::config::NetworkConfig;
+use crate::network::machine::known_names::KnownNames;
+use crate::network::machine::link::Links;
+use crate::network::machine::orphan_link::OrphanChange;
 use crate::system::{
     KernelAddress, KernelHop, KernelLink, KernelNetwork, KernelRoute, KernelRouteKind, KernelScope,
     MemorySystem, System as _,
