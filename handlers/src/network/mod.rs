@@ -1,13 +1,13 @@
 //! The `network` module: network-config version 1 or 2, pushed in parts, merged into what the machine has.
 //!
 //! ```text
-//! payload ─▶ version 2 (push, v1) ─▶ schema (config, device, …) ─▶ merge ─▶ typed config ─▶ renderer ─▶ files
-//!                             held, or what cloud-init left ────────┘             └─▶ activation ─▶ expectation
+//! payload ─▶ document/ (schema, version 1 made version 2) ─▶ planning/ (merge, divide, compare) ─▶ renderer/ ─▶ files
+//!            machine/ (links), held, or what cloud-init left ──┘                            └─▶ activation/ ─▶ expectation/
 //! ```
 //!
-//! The typed config knows no renderer. A renderer is one file, or folder: it says what cloud-init left in its
-//! format, what else defines a device, and what the files are. How files come into effect is `activation`, where each
-//! network stack has a file: two renderers may end in the same stack.
+//! A document knows neither machine nor renderer; a renderer knows no plan. A renderer is one file, or folder: it says what
+//! cloud-init left in its format, what else defines a device, and what the files are. How files come into effect is `activation`,
+//! where each network stack has a file: two renderers may end in the same stack.
 
 mod activation;
 mod document;
@@ -25,8 +25,8 @@ pub use expectation::Expectation;
 pub(crate) use expectation::verify;
 
 use crate::{ConfigModule, Held, Outlook, Plan, Refusal, System};
-use document::backend;
 use document::push::Push;
+use document::renderer_key;
 use machine::udev;
 use renderer::choice;
 
@@ -43,7 +43,8 @@ impl ConfigModule for Network {
     /// `plan`, when what it is merged into is known.
     fn check(&self, payload: &RawValue, system: &dyn System) -> Result<(), Refusal> {
         let push = Push::read(&parse(payload)?)?.alone()?;
-        backend::check(&push.document, push.path, choice::choose(system)?.name())
+        let kind = choice::choose(system)?.kind();
+        renderer_key::check(&push.document, push.path, kind.backend(), kind.name())
     }
 
     fn settle(&self, system: &dyn System) {
