@@ -12,12 +12,14 @@ pub struct Refusal {
     given: Option<String>,
     expected: String,
     hint: Option<String>,
+    /// The file of the machine that is in the way.
+    file: Option<String>,
 }
 
 impl Refusal {
     /// A fault at `path` (`network.ethernets.ens0.addresses[0]`), with what would have been right.
     pub fn at(path: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self { path: path.into(), given: None, expected: expected.into(), hint: None }
+        Self { path: path.into(), given: None, expected: expected.into(), hint: None, file: None }
     }
 
     /// Adds what was given; long values are shortened.
@@ -32,6 +34,18 @@ impl Refusal {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Notes the file of the machine that is in the way. The texts name it too.
+    #[must_use]
+    pub(crate) fn because_of(mut self, file: impl Into<String>) -> Self {
+        self.file = Some(file.into());
+        self
+    }
+
+    /// The file that is in the way, if it is one.
+    pub(crate) fn file(&self) -> Option<&str> {
+        self.file.as_deref()
     }
 
     /// The same fault at the place where the sender wrote it, for a document that was converted.

@@ -1,51 +1,33 @@
-//! The key `renderer` of documents: in netplan's words, which stack sets links up.
+//! What sets links up, in netplan's words.
 
 use serde_json::Value;
 
-use super::device::Section;
-use super::merge::devices;
-use super::place::{Place, Reading};
-use super::settings;
+use super::place::Place;
+use super::value::keyword;
 use crate::Refusal;
 
-const KEY: &str = "renderer";
+/// The key of it.
+pub(super) const KEY: &str = "renderer";
 
-/// The document with the `renderer` of a section as the `renderer` of each device in it that has none of its own, which
-/// is what netplan means by it. So nobody else finds anything but devices in a section.
-pub(crate) fn spread(document: &Value, place: &Place) -> Result<Value, Refusal> {
-    let mut spread = document.clone();
-    for section in Section::ALL.map(Section::key) {
-        let Some(devices) = spread.get_mut(section).and_then(Value::as_object_mut) else { continue };
-        // A map would be a device of that name.
-        if devices.get(KEY).is_none_or(Value::is_object) {
-            continue;
-        }
-        let Some(word) = devices.remove(KEY).filter(|word| !word.is_null()) else { continue };
-        settings::renderer(&word, &place.key(section).key(KEY))?;
-        for device in devices.values_mut().filter_map(Value::as_object_mut) {
-            device.entry(KEY).or_insert_with(|| word.clone());
-        }
-    }
-    Ok(spread)
+/// What sets links up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backend {
+    Networkd,
+    NetworkManager,
 }
 
-/// Refuses a document that asks for another stack than the machine has: what is written would be ignored. `path` is how
-/// faults name its top, `renderer` is what cloud-init calls the machine's.
-pub(crate) fn check(document: &Value, path: &str, renderer: &str) -> Result<(), Refusal> {
-    let expected = if renderer == "network-manager" { "NetworkManager" } else { "networkd" };
-    let place = Place::top(path, Reading::Push);
-    let check = |asked: &Value, place: &Place| match asked.get(KEY).and_then(Value::as_str) {
-        Some(word) if word != expected => {
-            let refusal = place.key(KEY).refuse_text(word, format!("`{expected}`, or none"));
-            Err(refusal.hint(format!("this machine is configured by {renderer}")))
-        }
-        _ => Ok(()),
-    };
-    check(document, &place)?;
-    for section in Section::ALL.map(Section::key) {
-        for (id, device) in devices(document, section).into_iter().flatten() {
-            check(device, &place.key(section).key(id))?;
+impl Backend {
+    /// Its name in a document. Whatever is not NetworkManager goes by the word of netplan's usual one.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Networkd => "networkd",
+            Self::NetworkManager => "NetworkManager",
         }
     }
-    Ok(())
+}
+
+/// One of the stacks there are; whether it is the machine's is not for the document to know.
+pub(super) fn backend(value: &Value, place: &Place) -> Result<(), Refusal> {
+    const WORDS: &[&str] = &[Backend::Networkd.word(), Backend::NetworkManager.word()];
+    keyword(WORDS)(value, place).map(drop)
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::address::MacAddress;
+use super::backend;
 use super::device::{Device, Kind, Section};
 use super::name::{DeviceId, LinkName};
 use super::object::{Object, unknown_key};
 use super::place::{Place, Reading};
-use super::settings::renderer;
 use super::value::boolean;
 use crate::Refusal;
 
@@ -202,7 +202,7 @@ fn check_identities(devices: &[Defined<'_>]) -> Result<(), Refusal> {
 fn read_document(document: &Value, place: &Place) -> Result<Vec<Found>, Refusal> {
     let mut object = Object::open(document, place)?;
     object.read("version", version)?;
-    object.read("renderer", renderer)?;
+    object.read(backend::KEY, backend::backend)?;
     object.read(TAKE_OVER, boolean)?;
     object.refuse_unserved(UNSERVED)?;
     let mut found: Vec<Found> = Vec::new();

@@ -12,6 +12,7 @@ pub(crate) mod name;
 pub(crate) mod object;
 pub(crate) mod place;
 pub(crate) mod push;
+pub(crate) mod renderer_key;
 pub(crate) mod route;
 pub(crate) mod settings;
 pub(crate) mod v1;

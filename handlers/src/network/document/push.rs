@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::backend;
 use super::config::{NetworkConfig, unwrap_envelope};
 use super::place::{Place, Reading};
+use super::renderer_key;
 use super::v1::{self, Known, Trace};
 use crate::Refusal;
 
@@ -51,7 +51,7 @@ impl Push {
         let document = if is_version_1 {
             document.clone()
         } else {
-            backend::spread(document, &Place::top(path, Reading::Push))?
+            renderer_key::spread(document, &Place::top(path, Reading::Push))?
         };
         let push = Self { document: Rc::new(document), path, is_version_1 };
         let settled = push.settle(None)?;

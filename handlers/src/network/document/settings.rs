@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde_json::Value;
 
 use super::address::{Cidr, MacAddress, ip, ipv4, ipv6};
+use super::backend;
 use super::object::Object;
 use super::place::Place;
 use super::route::{PolicyRule, Route};
@@ -140,7 +141,7 @@ const UNSERVED: &[(&str, &str)] = &[
 impl Settings {
     /// Reads what any device may have.
     pub(crate) fn read(object: &mut Object<'_>) -> Result<Self, Refusal> {
-        object.read("renderer", renderer)?;
+        object.read(backend::KEY, backend::backend)?;
         object.refuse_unserved(UNSERVED)?;
         object.read("optional-addresses", |value, place| list(value, place, keyword(KINDS_OF_ADDRESS)))?;
         Ok(Self {
@@ -225,11 +226,6 @@ impl LinkLocal {
         let families = list(value, place, keyword(&["ipv4", "ipv6"]))?;
         Ok(Self { ipv4: families.contains(&"ipv4"), ipv6: families.contains(&"ipv6") })
     }
-}
-
-/// One of the stacks there are; whether it is the machine's is not for the document to know.
-pub(crate) fn renderer(value: &Value, place: &Place) -> Result<(), Refusal> {
-    keyword(&["networkd", "NetworkManager"])(value, place).map(drop)
 }
 
 fn use_domains(value: &Value, place: &Place) -> Result<&'static str, Refusal> {

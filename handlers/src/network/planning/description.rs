@@ -30,7 +30,7 @@ fn describe_config(held: &Held, links: &Links, system: &dyn System) -> Result<Va
     let memory = Memory::recall(held)?;
     let base = Base::find(memory.as_ref(), || None, &*renderer, links, system)?;
     Ok(json!({
-        "renderer": renderer.name(),
+        "renderer": renderer.kind().name(),
         "desired": hidden::without_hidden(&base.document),
         "applied": hidden::without_hidden(&base.applied),
         "waiting": memory.map(|memory| memory.waiting).unwrap_or_default(),

@@ -20,9 +20,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::activation::Activation;
-use super::document::backend;
 use super::document::contradiction;
 use super::document::hidden::has_hidden;
+use super::document::renderer_key;
 use super::expectation::Expectation;
 use super::machine::known_names::{KnownNames, before_the_move};
 use super::machine::link::Links;
@@ -72,7 +72,8 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     let mut wanted = wish.onto(&base.document)?;
     let document = std::mem::take(&mut wanted.document);
     let change = Change::new(&base, document, &wanted, &links).map_err(|refusal| wanted.tell(refusal))?;
-    backend::check(&change.desired.document, wanted.path(), renderer.name())?;
+    let kind = renderer.kind();
+    renderer_key::check(&change.desired.document, wanted.path(), kind.backend(), kind.name())?;
     let (rivals, replaced) = check_conflicts(&mut base, &wanted, &change, &links, &*renderer, system)?;
     let restored = match (task, memory.as_ref()) {
         (Task::Revert, Some(memory)) => memory.replaced.clone(),

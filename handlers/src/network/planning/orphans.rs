@@ -14,6 +14,7 @@ use crate::network::machine::link::Links;
 use crate::network::machine::orphan_link::{OrphanLink, untold};
 use crate::network::machine::reading::unreadable;
 use crate::network::renderer::Renderer;
+use crate::network::renderer::udev_rule::are_cloud_inits;
 use crate::{FileState, Refusal, System};
 
 /// Bytes of all files that are kept for a rollback: far more than cloud-init writes, and little beside what a module may hold.
@@ -69,8 +70,8 @@ impl Orphans {
 
     /// A refusal because of one of these files, with the way out.
     pub(super) fn tell(&self, refusal: Refusal) -> Refusal {
-        let text = refusal.to_string();
-        let Some(path) = self.files.keys().find(|path| text.contains(path.as_str())) else { return refusal };
+        let of_file = refusal.file().and_then(|file| self.files.get_key_value(file));
+        let Some((path, _)) = of_file else { return refusal };
         refusal.hint(match &self.links {
             Ok(links) => format!(
                 "cloud-init wrote `{path}` and left no network-config.json to merge into: \
@@ -162,9 +163,7 @@ fn labels<'a>(links: impl Iterator<Item = &'a OrphanLink>) -> String {
 
 /// True for udev rules that are somebody else's.
 fn is_strange(path: &str, file: &FileState) -> bool {
-    const START: &str = "SUBSYSTEM==\"net\", ACTION==\"add\", DRIVERS==";
-    let rules = String::from_utf8_lossy(&file.content);
-    path.ends_with(".rules") && !rules.lines().all(|line| line.is_empty() || line.starts_with(START))
+    path.ends_with(".rules") && !are_cloud_inits(&String::from_utf8_lossy(&file.content))
 }
 
 /// Every hardware address in a text of udev rules.

@@ -42,5 +42,6 @@ pub(super) fn conflict(id: &DeviceId, device: &Device, path: &str, is_cloud_init
     };
     Refusal::at(format!("network.{}.{id}", device.section().key()), "a device that no other file defines")
         .given(path)
+        .because_of(path)
         .hint(hint)
 }

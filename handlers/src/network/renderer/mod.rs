@@ -3,12 +3,14 @@
 pub(crate) mod choice;
 pub(crate) mod eni;
 mod instance_config;
+pub(crate) mod kind;
 mod netplan;
 pub(crate) mod network_manager;
 mod networkd;
 pub(crate) mod origin;
 pub(crate) mod rendered_file;
 pub(crate) mod sysconfig;
+pub(crate) mod udev_rule;
 
 use std::collections::BTreeSet;
 
@@ -21,13 +23,14 @@ use super::document::name::DeviceId;
 use super::machine::link::Links;
 use super::machine::orphan_link::OrphanLink;
 use crate::{Refusal, System};
+use kind::RendererKind;
 use origin::Origin;
 use rendered_file::RenderedFile;
 
 /// A network stack: its files, and the commands that make it read them.
 pub(crate) trait Renderer {
-    /// The name that cloud-init has for it.
-    fn name(&self) -> &'static str;
+    /// Which one it is.
+    fn kind(&self) -> RendererKind;
 
     /// What cloud-init configured, if that can still be told: in most formats not by the files themselves.
     fn origin(&self, system: &dyn System) -> Result<Option<Origin>, Refusal> {

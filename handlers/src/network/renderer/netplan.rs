@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Renderer;
+use super::kind::RendererKind;
 use super::origin::Origin;
 use super::rendered_file::RenderedFile;
 use crate::network::activation::{self, Activator};
@@ -48,8 +49,8 @@ const DEADLINE: Duration = Duration::from_secs(120);
 pub(super) struct Netplan;
 
 impl Renderer for Netplan {
-    fn name(&self) -> &'static str {
-        "netplan"
+    fn kind(&self) -> RendererKind {
+        RendererKind::Netplan
     }
 
     fn origin(&self, system: &dyn System) -> Result<Option<Origin>, Refusal> {
@@ -250,6 +251,7 @@ fn check_file(
     let conflict = |other: &str| {
         Refusal::at(format!("network.{}.{id}", device.section().key()), "a device that no other file defines")
             .given(format!("{other} in {path}"))
+            .because_of(path)
             .hint(format!("remove it from `{path}`, or leave it to that file"))
     };
     for devices in network.values().filter_map(Value::as_object) {

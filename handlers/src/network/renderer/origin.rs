@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use crate::Refusal;
-use crate::network::document::backend;
 use crate::network::document::config::NetworkConfig;
 use crate::network::document::merge::canonical;
 use crate::network::document::place::{Place, Reading};
+use crate::network::document::renderer_key;
 use crate::network::document::v1;
 
 /// What cloud-init left for us to merge into.
@@ -23,7 +23,7 @@ impl Origin {
     pub(crate) fn settled(&self) -> Result<(Value, Vec<String>), Refusal> {
         let top = format!("{}:network", self.source);
         if !v1::is_version_1(&self.document) {
-            let document = backend::spread(&self.document, &Place::top(&top, Reading::Whole))?;
+            let document = renderer_key::spread(&self.document, &Place::top(&top, Reading::Whole))?;
             let document = canonical(&document);
             NetworkConfig::whole(&document, &top)?;
             return Ok((document, Vec::new()));

@@ -11,12 +11,12 @@ mod routing;
 mod stanza;
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use super::Renderer;
+use super::kind::RendererKind;
 use super::rendered_file::RenderedFile;
+use super::udev_rule::{UdevRule, are_cloud_inits};
 use crate::network::activation::{self, Activator};
-use crate::network::document::address::MacAddress;
 use crate::network::document::config::NetworkConfig;
 use crate::network::document::desired::Desired;
 use crate::network::document::device::Device;
@@ -45,18 +45,14 @@ const RESOLVERS: [&str; 4] =
 pub(crate) struct Eni;
 
 impl Renderer for Eni {
-    fn name(&self) -> &'static str {
-        "eni"
+    fn kind(&self) -> RendererKind {
+        RendererKind::Eni
     }
 
     /// Rules that are not all of cloud-init's kind are somebody else's.
     fn files_of_origin(&self, system: &dyn System) -> Result<BTreeSet<String>, Refusal> {
         let mut files = BTreeSet::from([file(system).to_owned()]);
         let rules = read(RULES, system)?;
-        let are_cloud_inits = |rules: &str| {
-            let start = "SUBSYSTEM==\"net\", ACTION==\"add\", DRIVERS==";
-            rules.lines().all(|line| line.is_empty() || line.starts_with(start))
-        };
         if rules.is_some_and(|rules| are_cloud_inits(&rules)) {
             files.insert(RULES.to_owned());
         }
@@ -194,6 +190,7 @@ fn check_owner(file: &str, ours: &BTreeSet<String>, present: &Present) -> Result
         Some((name, _)) => {
             Err(Refusal::at("network", "a file whose devices are known from a network-config.json")
                 .given(format!("{name} in {file}"))
+                .because_of(file)
                 .hint(format!(
                     "cloud-init wrote `{file}` and left no network-config.json to merge into: \
                  remove the file"
@@ -208,6 +205,7 @@ fn check_rules(config: &NetworkConfig, ours: &BTreeSet<String>, system: &dyn Sys
         return Ok(());
     }
     Err(Refusal::at("network", format!("no other rules in `{RULES}`, which has to say `set-name`"))
+        .because_of(RULES)
         .hint("move them into another file of that folder, or leave `set-name` out"))
 }
 
@@ -225,6 +223,7 @@ fn check_device(
             let expected = "a device that no other file defines";
             Err(Refusal::at(format!("network.{}.{id}", device.section().key()), expected)
                 .given(format!("{name} in {path}"))
+                .because_of(path)
                 .hint(format!("remove it from `{path}`, or leave it to that file")))
         }
     }
@@ -247,29 +246,13 @@ fn rivals(id: &DeviceId, name: &LinkName, file: &str, present: &Present) -> Vec<
         .collect()
 }
 
-/// One udev rule: a card gets its name when it appears.
-struct Rule<'a> {
-    drivers: String,
-    address: MacAddress,
-    name: &'a LinkName,
-}
-
-impl fmt::Display for Rule<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { drivers, address, name } = self;
-        write!(f, r#"SUBSYSTEM=="net", ACTION=="add", DRIVERS=="{drivers}", "#)?;
-        writeln!(f, r#"ATTR{{address}}=="{address}", NAME="{name}""#)
-    }
-}
-
-fn rules(config: &NetworkConfig) -> Vec<Rule<'_>> {
+/// A rule for each card that gets a name and is found by its hardware address.
+fn rules(config: &NetworkConfig) -> Vec<UdevRule> {
     config.devices().filter_map(|(_, device)| rule_of(device)).collect()
 }
 
-fn rule_of(device: &Device) -> Option<Rule<'_>> {
-    let matching = device.matching()?;
+fn rule_of(device: &Device) -> Option<UdevRule> {
     let name = device.as_ethernet()?.set_name.as_ref()?;
-    let drivers: Vec<&str> = matching.drivers.iter().map(|driver| driver.as_str()).collect();
-    let drivers = if drivers.is_empty() { "?*".to_owned() } else { drivers.join("|") };
-    Some(Rule { drivers, address: matching.macaddress?, name })
+    device.identity()?;
+    Some(UdevRule::of(device, name.as_str()))
 }

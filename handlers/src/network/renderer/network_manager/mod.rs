@@ -19,6 +19,7 @@ pub(crate) use uuid::ProfileUuid;
 
 use super::Renderer;
 use super::instance_config;
+use super::kind::RendererKind;
 use super::networkd::naming_file;
 use super::rendered_file::RenderedFile;
 use crate::network::activation::{self, Activator};
@@ -105,8 +106,8 @@ pub(crate) fn difference(id: &DeviceId, old: &NetworkConfig, new: &NetworkConfig
 }
 
 impl Renderer for NetworkManager {
-    fn name(&self) -> &'static str {
-        "network-manager"
+    fn kind(&self) -> RendererKind {
+        RendererKind::NetworkManager
     }
 
     fn files_of_origin(&self, system: &dyn System) -> Result<BTreeSet<String>, Refusal> {

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use super::Renderer;
 use super::instance_config;
+use super::kind::RendererKind;
 use super::rendered_file::RenderedFile;
 use crate::network::activation::{self, Activator};
 use crate::network::document::address::MacAddress;
@@ -31,8 +32,8 @@ const PREFIX: &str = "10-cloud-init-";
 pub(super) struct Networkd;
 
 impl Renderer for Networkd {
-    fn name(&self) -> &'static str {
-        "networkd"
+    fn kind(&self) -> RendererKind {
+        RendererKind::Networkd
     }
 
     fn files_of_origin(&self, system: &dyn System) -> Result<BTreeSet<String>, Refusal> {

@@ -58,6 +58,7 @@ pub(super) fn check_paths(
         };
         return Err(Refusal::at("network", "no file of somebody else in the place of ours")
             .given(path)
+            .because_of(path)
             .hint(hint));
     }
     Ok(all)
@@ -107,6 +108,7 @@ pub(super) fn check_ifcfg(
                 let place = format!("network.{}.{id}", device.section().key());
                 return Err(Refusal::at(place, "a device that no other file defines")
                     .given(&path)
+                    .because_of(&path)
                     .hint(format!("remove `{path}`, or leave the device to that file")));
             }
         }

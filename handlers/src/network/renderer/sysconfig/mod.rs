@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::Renderer;
+use super::kind::RendererKind;
 use super::rendered_file::RenderedFile;
 use crate::network::activation::{self, Activator};
 use crate::network::document::desired::Desired;
@@ -50,8 +51,8 @@ const KINDS: [&str; 8] =
 pub(crate) struct Sysconfig;
 
 impl Renderer for Sysconfig {
-    fn name(&self) -> &'static str {
-        "sysconfig"
+    fn kind(&self) -> RendererKind {
+        RendererKind::Sysconfig
     }
 
     /// cloud-init's files say so in their first line; an empty file of udev rules is its as well.
