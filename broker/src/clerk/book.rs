@@ -85,9 +85,9 @@ impl Book {
                 Err(refused) => reports.push(*refused),
             },
             Order::Word(word) => {
-                let SpokenWord { request, sender, payload } = *word;
+                let SpokenWord { request, sender } = *word;
                 match scope(&sender) {
-                    Ok(sender) => entries.push(Entry::Word { request, sender, payload: payload.into() }),
+                    Ok(sender) => entries.push(Entry::Word { request, sender }),
                     Err(error) => reports.push(Report::Verdict { request, admitted: Err(error) }),
                 }
             }
@@ -168,10 +168,10 @@ impl Book {
     /// Asks the module, which may look at the machine, before anything is promised.
     fn check(&mut self, admit: Admit) -> Result<Entry, Box<Report>> {
         let is_repeated = self.is_repeated(&admit);
-        let Admit { request, work, sender, payload, signed, witness } = admit;
+        let Admit { request, work, sender, witness } = admit;
         let (module, system) = (config_module(request.module), &*self.desk.system);
         let checked = match &work {
-            AdmittedWork::Push => module.check(&payload, system),
+            AdmittedWork::Push { payload, .. } => module.check(payload.as_raw(), system),
             AdmittedWork::Resume => Ok(()),
             // It changes nothing, so it need not be possible.
             AdmittedWork::Revert(_) if is_repeated => Ok(()),
@@ -182,13 +182,15 @@ impl Book {
             Ok(sender) => sender,
             Err(error) => return Err(Box::new(Report::Verdict { request, admitted: Err(error) })),
         };
+        let signed = work.is_signed();
+        let (task, payload) = work.into_parts();
         let push = Push {
-            task: work.task(),
+            task,
             module: request.module,
             spelling: request.spelling.clone(),
             cause: request.id.clone(),
             sender,
-            payload: payload.into(),
+            payload,
             generation: request.ext.generation,
             confirm_seconds: request.ext.confirm_seconds,
             witness,

@@ -8,8 +8,7 @@ use tokio::sync::oneshot;
 
 use super::order::Report;
 use crate::journal::{
-    Accepted, Admission, ArrivalNo, DeviceChange, Event, JournalError, Payload, Push, Sender, Seq,
-    Transaction,
+    Accepted, Admission, ArrivalNo, DeviceChange, Event, JournalError, Push, Sender, Seq, Transaction,
 };
 use crate::request::{Asker, Request};
 
@@ -24,7 +23,7 @@ pub(super) struct Numbered {
 /// Something to write, kept apart from the transaction so that it can be reported, or tried again.
 pub(super) enum Entry {
     Push { request: Request, push: Box<Push> },
-    Word { request: Request, sender: Sender, payload: Payload },
+    Word { request: Request, sender: Sender },
     Event(Numbered),
     Sighting { event: Option<Numbered>, changes: Vec<DeviceChange>, recorded: Option<oneshot::Sender<()>> },
     Settle(Seq),
@@ -64,9 +63,9 @@ pub(super) fn write_entry(transaction: &mut Transaction<'_>, entry: &Entry) -> R
     let mut written = Written::default();
     match entry {
         Entry::Push { push, .. } => written.admission = Some(transaction.accept(push)?),
-        Entry::Word { request, sender, payload } => {
+        Entry::Word { request, sender } => {
             if let Some(id) = &request.id {
-                transaction.note_word(request.module, sender, id, payload)?;
+                transaction.note_word(request.module, sender, id)?;
             }
         }
         Entry::Event(event) => written.dropped = transaction.append_event(event.seq, &event.event())?,

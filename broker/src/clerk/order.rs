@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::replay::{Look, ReplayId};
 use crate::journal::{
-    Accepted, ArrivalNo, Contents, DeviceChange, Dropped, InboxEntry, Page, Seq, Task, Window,
+    Accepted, ArrivalNo, Contents, DeviceChange, Dropped, InboxEntry, Page, Payload, Seq, Task, Window,
 };
 use crate::request::{Asker, Request};
 use crate::witness::Witness;
@@ -65,10 +65,6 @@ pub(crate) struct Admit {
     pub(crate) work: AdmittedWork,
     /// The scope of the message's id.
     pub(crate) sender: String,
-    /// Secret.
-    pub(crate) payload: Box<RawValue>,
-    /// True if it carries a signature that was checked.
-    pub(crate) signed: bool,
     pub(crate) witness: Option<Witness>,
 }
 
@@ -76,7 +72,12 @@ pub(crate) struct Admit {
 #[derive(Debug)]
 pub(crate) enum AdmittedWork {
     /// A push; its payload is checked.
-    Push,
+    Push {
+        /// Secret.
+        payload: Payload,
+        /// True if it carries a signature that was checked.
+        signed: bool,
+    },
     /// What waited for devices. It was looked at before it was asked for.
     Resume,
     /// The last change is to be taken back, if the module knows what was before.
@@ -84,12 +85,18 @@ pub(crate) enum AdmittedWork {
 }
 
 impl AdmittedWork {
-    pub(super) const fn task(&self) -> Task {
+    /// As the journal keeps it.
+    pub(super) fn into_parts(self) -> (Task, Payload) {
         match self {
-            Self::Push => Task::Push,
-            Self::Resume => Task::Resume,
-            Self::Revert(_) => Task::Revert,
+            Self::Push { payload, .. } => (Task::Push, payload),
+            Self::Resume => (Task::Resume, Payload::of_resume()),
+            Self::Revert(_) => (Task::Revert, Payload::of_revert()),
         }
+    }
+
+    /// True for what a signature stands for.
+    pub(super) const fn is_signed(&self) -> bool {
+        matches!(self, Self::Push { signed: true, .. })
     }
 }
 
@@ -100,8 +107,6 @@ pub(crate) struct SpokenWord {
     pub(crate) request: Request,
     /// The scope of the message's id.
     pub(crate) sender: String,
-    /// What it would be admitted with if nothing were on trial.
-    pub(crate) payload: Box<RawValue>,
 }
 
 /// A question about a module.

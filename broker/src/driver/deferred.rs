@@ -10,15 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cloud_channel_handlers::{Held, Outlook};
 use cloud_channel_protocol::{CloudinitExt, Module};
-use serde_json::value::RawValue;
 
 use super::Driver;
 use crate::clerk::{Admit, AdmittedWork, Order};
 use crate::request::{Asker, Request};
 use crate::witness::Witness;
 
-/// What stands in the journal as the payload of what is done later, and as its sender.
-const RESUME: &str = "\"resume\"";
+/// What stands in the journal as the sender of what is done later.
 const SENDER: &str = "guest";
 
 /// What one module has put off.
@@ -124,8 +122,6 @@ impl Driver {
             request,
             work: AdmittedWork::Resume,
             sender: SENDER.to_owned(),
-            payload: RawValue::from_string(RESUME.to_owned()).expect("a constant is JSON"),
-            signed: false,
             witness: self.who_would_be_missed(module),
         };
         tracing::info!(%module, "devices have come that something waited for");

@@ -10,9 +10,11 @@ use cloud_channel_protocol::{
 
 use super::Driver;
 use super::allowance::Allowance;
+use super::link_message::LinkMessage;
 use super::words::Speaker;
 use crate::clerk::{Order, Question};
 use crate::ids::random_u64;
+use crate::journal::Seq;
 use crate::link::{LinkOrder, LinkReport};
 use crate::request::{Asker, Request, id_scope};
 use crate::witness::Witness;
@@ -184,7 +186,7 @@ impl Driver {
         while room > 0 {
             let instance = &self.parts.instance;
             let sent = self.outbox.send_next(|seq, publication| {
-                let id = Some(MessageId::from_text(&format!("{instance}-{seq}")));
+                let id = Some(LinkMessage::Event(seq.into()).to_id(instance));
                 link.order(LinkOrder::Publish(Publication { id, ..publication.clone() }))
             });
             if !sent {
@@ -195,33 +197,38 @@ impl Driver {
     }
 
     fn link_reply(&mut self, id: &MessageId, result: Result<(), Option<String>>) {
-        let seq = id.text().rsplit_once('-').and_then(|(_, seq)| seq.parse::<u64>().ok());
-        if seq.is_none() {
-            self.link.answers_open = self.link.answers_open.saturating_sub(1);
+        match LinkMessage::parse(id) {
+            Some(LinkMessage::Event(seq)) => self.event_replied(seq, result),
+            Some(LinkMessage::Answer(_)) => {
+                self.link.answers_open = self.link.answers_open.saturating_sub(1);
+                if let Err(Some(refusal)) = result {
+                    tracing::warn!(%refusal, "the management server does not take an answer");
+                }
+            }
+            None => tracing::warn!(?id, "a reply of the link to what was never sent"),
         }
-        match (seq, result) {
-            (Some(seq), Ok(())) => self.settle(seq),
-            (Some(seq), Err(Some(refusal))) => {
+    }
+
+    fn event_replied(&mut self, seq: Seq, result: Result<(), Option<String>>) {
+        match result {
+            Ok(()) => self.settle(seq.get()),
+            Err(Some(refusal)) => {
                 // Sent again, it would be refused again, and hold up all that comes after it.
-                tracing::warn!(seq, %refusal, "the management server does not take an event");
+                tracing::warn!(%seq, %refusal, "the management server does not take an event");
                 self.counters.refused_by_link += 1;
-                self.settle(seq);
+                self.settle(seq.get());
             }
             // Lost with its stream or its session: all that is on its way goes again once the link is up anew.
-            (Some(_), Err(None)) => {
+            Err(None) => {
                 self.outbox.recall();
                 self.link.up = false;
-            }
-            (None, Err(None) | Ok(())) => {}
-            (None, Err(Some(refusal))) => {
-                tracing::warn!(%refusal, "the management server does not take an answer");
             }
         }
     }
 
     pub(super) fn answer_over_link(&mut self, publication: Publication) {
         self.link.answers += 1;
-        let id = MessageId::from_text(&format!("answer-{}-", self.link.answers));
+        let id = LinkMessage::Answer(self.link.answers).to_id(&self.parts.instance);
         let order = LinkOrder::Publish(Publication { id: Some(id), ..publication });
         let room = self.link.answers_open < WINDOW;
         if room && self.parts.link.as_ref().is_some_and(|link| link.order(order)) {

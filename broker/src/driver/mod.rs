@@ -19,6 +19,7 @@ mod deferred;
 mod events;
 mod hardware;
 mod link;
+mod link_message;
 mod offers;
 mod pushes;
 mod replays;

@@ -97,9 +97,8 @@ impl Driver {
         if self.stopping {
             return Err(BayeuxError::busy("The daemon is ending, send it again later"));
         }
-        let (work, witness) = (AdmittedWork::Push, Some(witness));
-        let sender = scope.to_owned();
-        let admit = Admit { request, work, sender, payload: publication.data, signed, witness };
+        let work = AdmittedWork::Push { payload: publication.data.into(), signed };
+        let admit = Admit { request, work, sender: scope.to_owned(), witness: Some(witness) };
         self.parts.clerk.order(Order::Admit(Box::new(admit)))
     }
 

@@ -206,8 +206,8 @@ impl Driver {
         let (system, driver) = (self.parts.system.clone(), self.parts.handle.clone());
         let job = Job { entry, held, system, driver, span };
         if let Err(error) = job.start() {
-            let text = format!("no thread could be started ({error}), so nothing was changed");
-            self.ended(module, arrival, Ending::failed(text));
+            let reason = format!("no thread could be started ({error}), so nothing was changed");
+            self.ended(module, arrival, Ending::failed(reason), Duration::ZERO);
         }
     }
 
@@ -215,7 +215,8 @@ impl Driver {
         let running = |lane: &Lane| lane.running.as_ref().is_some_and(|accepted| accepted.arrival == arrival);
         let module = self.pushes.lanes.iter().find(|(_, lane)| running(lane)).map(|(module, _)| *module);
         if let Some(module) = module {
-            self.ended(module, arrival, Ending::failed("its record in the journal is damaged".to_owned()));
+            let ending = Ending::failed("its record in the journal is damaged");
+            self.ended(module, arrival, ending, Duration::ZERO);
         }
     }
 
@@ -230,7 +231,7 @@ impl Driver {
                 }
             }
             JobReport::OnTrial { arrival, module, verdict } => self.begin_trial(arrival, module, verdict),
-            JobReport::Ended { arrival, module, ending } => self.ended(module, arrival, ending),
+            JobReport::Ended { arrival, module, ending, took } => self.ended(module, arrival, ending, took),
         }
     }
 
@@ -250,7 +251,7 @@ impl Driver {
         Some(self.result_draft(&accepted.spelling, event, accepted.cause.clone()))
     }
 
-    fn ended(&mut self, module: Module, arrival: ArrivalNo, ending: Ending) {
+    fn ended(&mut self, module: Module, arrival: ArrivalNo, ending: Ending, took: Duration) {
         let span = self.pushes.span(module).entered();
         let lane = self.pushes.lane(module);
         let Some(accepted) = lane.running.clone() else { return };
@@ -260,16 +261,16 @@ impl Driver {
             EventResult::Warn => ("ran with warnings", "warn"),
             EventResult::Fail => ("failed", "fail"),
         };
-        lane.results.count(ending.result, ending.took);
+        lane.results.count(ending.result, took);
         span.record("result", result);
-        let text = match ending.text.as_str() {
-            "done" => format!("{name} {verb}"),
-            text => format!("{name} {verb}: {text}"),
+        let text = match ending.remark {
+            None => format!("{name} {verb}"),
+            Some(remark) => format!("{name} {verb}: {remark}"),
         };
-        tracing::info!(%arrival, result, took_ms = ending.took.as_millis(), "push finished");
+        tracing::info!(%arrival, result, took_ms = took.as_millis(), "push finished");
         let event = self.event(name, EventType::Finish, text);
         // Four digits, as cloud-init writes them.
-        let duration = (ending.took.as_secs_f64() * 1e4).round() / 1e4;
+        let duration = (took.as_secs_f64() * 1e4).round() / 1e4;
         let event = ReportingEvent { result: Some(ending.result), duration: Some(duration), ..event };
         let finish = Draft { keep: true, ..self.result_draft(&accepted.spelling, event, accepted.cause) };
         let held = ending.held.map(Box::new);
@@ -344,11 +345,5 @@ impl Driver {
     fn result_draft(&self, spelling: &ModuleName, event: ReportingEvent, cause: Option<MessageId>) -> Draft {
         let topic = Topic::StageStep(Stage::ModulesConfig, spelling.clone());
         Draft::event(topic.channel(&self.parts.instance), event.to_data(), cause)
-    }
-}
-
-impl Ending {
-    fn failed(text: String) -> Self {
-        Self { result: EventResult::Fail, text, held: None, took: Duration::ZERO }
     }
 }

@@ -12,9 +12,6 @@ use crate::job::Verdict;
 use crate::request::{Asker, Request};
 use crate::witness::Witness;
 
-/// What stands in the journal as the payload of a change that is taken back. No push has it.
-const REVERT: &str = "\"rollback\"";
-
 /// Who says a word.
 pub(super) struct Speaker<'a> {
     pub(super) asker: Asker,
@@ -67,7 +64,7 @@ impl Driver {
             let id = request.id.clone();
             if id.is_some() {
                 // Before the finish, which comes after it in the same row; its reply goes once it is durable.
-                let word = SpokenWord { request, sender: scope.to_owned(), payload: revert_payload() };
+                let word = SpokenWord { request, sender: scope.to_owned() };
                 self.parts.clerk.order(Order::Word(Box::new(word)))?;
             }
             self.trials.end(module, Verdict::TakeBack(format!("`{who}` asked for it")));
@@ -101,8 +98,6 @@ impl Driver {
             work: AdmittedWork::Revert(self.pushes.held(request.module)),
             request,
             sender: scope.to_owned(),
-            payload: revert_payload(),
-            signed: false,
             witness: Some(witness),
         };
         self.parts.clerk.order(Order::Admit(Box::new(admit)))
@@ -135,10 +130,6 @@ impl Driver {
         }
         Ok(true)
     }
-}
-
-fn revert_payload() -> Box<RawValue> {
-    RawValue::from_string(REVERT.to_owned()).expect("a constant is JSON")
 }
 
 fn read_word(publication: &Publication) -> Result<Option<MessageId>, BayeuxError> {

@@ -46,6 +46,7 @@ mod key;
 mod limits;
 mod number;
 mod outbox;
+mod payload;
 mod record;
 mod retained;
 mod seen;
@@ -71,9 +72,10 @@ pub use devices::{DeviceChange, KnownDevices, MAX_DEVICES};
 pub use error::JournalError;
 pub use limits::JournalLimits;
 pub use number::{ArrivalNo, Seq, SeqBlock};
+pub use payload::{Digest, Payload};
 pub use record::{
-    Accepted, Admission, Contents, Digest, Dropped, Event, InboxEntry, InvalidSender, ModuleState, Page,
-    PageLimits, Payload, Push, Sender, Window,
+    Accepted, Admission, Contents, Dropped, Event, InboxEntry, InvalidSender, ModuleState, Page, PageLimits,
+    Push, Sender, Window,
 };
 pub use size::JournalSize;
 pub use task::Task;

@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use cloud_channel_handlers::{Held, Preimage};
-use cloud_channel_protocol::{ChannelName, MessageId, Module, ModuleName, hex};
+use cloud_channel_protocol::{ChannelName, MessageId, Module, ModuleName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sha2::{Digest as _, Sha256};
 
 use super::devices::KnownDevices;
 use super::number::{ArrivalNo, Seq};
+use super::payload::{Digest, Payload};
 use super::task::Task;
 use crate::witness::Witness;
 
@@ -53,55 +53,6 @@ impl Sender {
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}…", self.0.chars().take(8).collect::<String>())
-    }
-}
-
-/// The data of a push, as it was written. `Debug` shows its size only.
-#[derive(Clone)]
-pub struct Payload(Arc<RawValue>);
-
-impl Payload {
-    /// The JSON text.
-    #[must_use]
-    pub fn as_raw(&self) -> &RawValue {
-        &self.0
-    }
-}
-
-impl From<Box<RawValue>> for Payload {
-    fn from(raw: Box<RawValue>) -> Self {
-        Self(raw.into())
-    }
-}
-
-impl fmt::Debug for Payload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Payload({} bytes)", self.0.get().len())
-    }
-}
-
-/// SHA-256 of a payload's bytes. A password can be guessed from it, so `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Digest(String);
-
-impl Digest {
-    /// Of a payload.
-    #[must_use]
-    pub fn of(payload: &Payload) -> Self {
-        Self(hex::write(&Sha256::digest(payload.as_raw().get())))
-    }
-
-    /// As 64 hexadecimal digits.
-    #[must_use]
-    pub fn hex(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Digest(…)")
     }
 }
 
@@ -329,14 +280,5 @@ mod tests {
             keep: true,
         };
         assert_eq!(format!("{event:?}"), "Event(/a, 9 bytes, keep true)");
-    }
-
-    #[test]
-    fn a_digest_is_sha256_in_hexadecimal() {
-        let payload = Payload::from(RawValue::from_string("\"abc\"".to_owned()).unwrap());
-        assert_eq!(
-            Digest::of(&payload).hex(),
-            "6cc43f858fbb763301637b5af970e2a46b46f461f27e5a0f41e009c59b827b25"
-        );
     }
 }

@@ -13,7 +13,8 @@ use cloud_channel_protocol::{MessageId, Module};
 
 use super::key::{Keys, Place};
 use super::number::ArrivalNo;
-use super::record::{Accepted, Digest, Payload, Push, Sender};
+use super::payload::{Digest, Payload};
+use super::record::{Accepted, Push, Sender};
 use super::table::{Fault, SEEN, SEEN_ORDER, encode, get, put, read, remove};
 use super::transaction::Work;
 
@@ -82,15 +83,9 @@ impl Work {
     }
 
     /// Notes a word that has ended a trial. What came under its id before, if that was something else, stays known.
-    pub(super) fn note_word(
-        &mut self,
-        module: Module,
-        sender: &Sender,
-        id: &MessageId,
-        payload: &Payload,
-    ) -> Result<(), Fault> {
+    pub(super) fn note_word(&mut self, module: Module, sender: &Sender, id: &MessageId) -> Result<(), Fault> {
         let key = key_of(sender, id);
-        let digest = Digest::of(payload);
+        let digest = Digest::of(&Payload::of_revert());
         let old: Option<Row> = get(&self.txn, SEEN, (module.canonical(), &key))?;
         if old.is_some_and(|old| old.digest != digest) {
             return Ok(());

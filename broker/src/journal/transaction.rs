@@ -10,7 +10,7 @@ use super::devices::DeviceChange;
 use super::error::JournalError;
 use super::limits::JournalLimits;
 use super::number::{ArrivalNo, Seq, SeqBlock};
-use super::record::{Admission, Event, Payload, Push, Sender};
+use super::record::{Admission, Event, Push, Sender};
 use super::retained::AT_ONCE;
 use super::table::{Fault, META, TALLY_KEY, Tally, encode, put};
 
@@ -85,18 +85,12 @@ impl<'j> Transaction<'j> {
         self.step(|work| work.on_trial(arrival))
     }
 
-    /// A word has ended a module's trial: the same message again, accepted as a push with this payload, is known.
+    /// A word has ended a module's trial: the same message again, accepted as a revert, is known.
     ///
     /// # Errors
     /// If the store fails; the transaction is lost.
-    pub fn note_word(
-        &mut self,
-        module: Module,
-        sender: &Sender,
-        id: &MessageId,
-        payload: &Payload,
-    ) -> Result<(), JournalError> {
-        self.step(|work| work.note_word(module, sender, id, payload))
+    pub fn note_word(&mut self, module: Module, sender: &Sender, id: &MessageId) -> Result<(), JournalError> {
+        self.step(|work| work.note_word(module, sender, id))
     }
 
     /// Ends a push: takes it out of the inbox, keeps what the module now holds, and puts its finish event into

@@ -203,12 +203,12 @@ fn only_the_newest_messages_are_remembered() {
 
 /// A rollback as it is admitted when nothing is on trial.
 fn rollback(id: &str) -> Push {
-    Push { task: Task::Revert, ..push(id, "\"rollback\"") }
+    Push { task: Task::Revert, payload: Payload::of_revert(), ..push(id, "{}") }
 }
 
 fn note_word(journal: &mut Journal, id: &str) {
-    let Push { module, sender, cause, payload, .. } = rollback(id);
-    once(journal, |txn| txn.note_word(module, &sender, cause.as_ref().unwrap(), &payload));
+    let Push { module, sender, cause, .. } = rollback(id);
+    once(journal, |txn| txn.note_word(module, &sender, cause.as_ref().unwrap()));
 }
 
 #[test]
