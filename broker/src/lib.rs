@@ -34,4 +34,4 @@ pub use conversation::Conversation;
 pub use daemon::{RunError, run, run_on};
 pub use hotplug::{Device, NameGlob};
 pub use link_token::{LinkToken, LinkTokenError};
-pub use witness::Witness;
+pub use witness::{InvalidWitness, Witness};

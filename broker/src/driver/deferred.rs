@@ -135,7 +135,7 @@ impl Driver {
 
     /// Somebody who is there over a network, and was found to be there after the last change without a word.
     fn who_would_be_missed(&self, module: Module) -> Option<Witness> {
-        let link = Some(Witness::link()).filter(|_| self.parts.link.is_some() && !self.link.is_down());
+        let link = Some(Witness::Link).filter(|_| self.parts.link.is_some() && !self.link.is_down());
         let voucher = self.trials.voucher(module).filter(|witness| !self.sessions.of(witness).is_empty());
         link.or_else(|| voucher.cloned())
     }

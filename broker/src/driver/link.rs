@@ -59,7 +59,7 @@ impl Driver {
                 let session = if resumed { self.link.session } else { random_u64() };
                 self.link = LinkState { up: true, detail: endpoint, session, ..LinkState::default() };
                 // It has answered a moment ago.
-                self.vouched(&Witness::link());
+                self.vouched(&Witness::Link);
             }
             LinkReport::Down { reason } => {
                 if self.link.up {
@@ -75,7 +75,7 @@ impl Driver {
                 self.confirm_batch();
             }
             LinkReport::Reply { id, result } => self.link_reply(&id, result),
-            LinkReport::Proven => self.vouched(&Witness::link()),
+            LinkReport::Proven => self.vouched(&Witness::Link),
         }
     }
 
@@ -95,7 +95,7 @@ impl Driver {
                 let id = publication.id.clone();
                 let scope = id_scope(SENDER, &format!("{:016x}", self.link.session), id.as_ref());
                 let taken =
-                    self.consider_set(Asker::Link, &scope, Witness::link(), spelling.clone(), publication);
+                    self.consider_set(Asker::Link, &scope, Witness::Link, spelling.clone(), publication);
                 if let Err(error) = taken {
                     self.refuse_link(&spelling, id, &error);
                 }
@@ -148,7 +148,7 @@ impl Driver {
             return self.confirm(Asker::Link, spelling, publication);
         }
         let scope = id_scope(SENDER, &format!("{:016x}", self.link.session), publication.id.as_ref());
-        let (who, witness) = (Principal::new("link"), Witness::link());
+        let (who, witness) = (Principal::new("link"), Witness::Link);
         self.roll_back(
             Speaker { asker: Asker::Link, scope: &scope, who: &who, witness },
             spelling,

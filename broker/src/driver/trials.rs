@@ -148,7 +148,7 @@ impl Driver {
 
     /// Has a witness show that it is there.
     fn ask(&mut self, witness: &Witness) {
-        if *witness == Witness::link()
+        if *witness == Witness::Link
             && let Some(link) = &self.parts.link
             && !link.order(LinkOrder::Probe)
         {

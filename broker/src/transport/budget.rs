@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use cloud_channel_protocol::server::PeerAddress;
 
+use super::family::Family;
 use super::ration::Ration;
 
 /// What one message may hold without being counted, in bytes: nearly all messages are smaller.
@@ -37,15 +38,15 @@ impl Budgets {
     /// So many bytes for each family.
     pub(crate) fn new(bytes: usize) -> Self {
         let budget = |family| Arc::new(Budget::new(family, bytes));
-        Self { tcp: budget("tcp"), unix: budget("unix"), vsock: budget("vsock") }
+        Self { tcp: budget(Family::Tcp), unix: budget(Family::Unix), vsock: budget(Family::Vsock) }
     }
 
     /// The one that a peer's input counts against.
     pub(super) const fn of(&self, address: &PeerAddress) -> &Arc<Budget> {
-        match address {
-            PeerAddress::Tcp(_) => &self.tcp,
-            PeerAddress::Unix { .. } => &self.unix,
-            PeerAddress::Vsock { .. } => &self.vsock,
+        match Family::of(address) {
+            Family::Tcp => &self.tcp,
+            Family::Unix => &self.unix,
+            Family::Vsock => &self.vsock,
         }
     }
 }
@@ -53,13 +54,13 @@ impl Budgets {
 /// The bytes of one family.
 #[derive(Debug)]
 pub(super) struct Budget {
-    family: &'static str,
+    family: Family,
     left: AtomicUsize,
     lines: Ration,
 }
 
 impl Budget {
-    fn new(family: &'static str, bytes: usize) -> Self {
+    fn new(family: Family, bytes: usize) -> Self {
         Self { family, left: AtomicUsize::new(bytes), lines: Ration::new(LINES_PAUSE) }
     }
 
@@ -79,7 +80,7 @@ impl Budget {
 
     /// Logs that somebody is turned away. Strangers bring this about, and the log is not theirs to fill.
     pub(super) fn log_no_room(&self, who: &dyn fmt::Display) {
-        let family = self.family;
+        let family = self.family.as_str();
         match self.lines.line(Instant::now()) {
             Some(left_out) => tracing::warn!(%who, family, left_out, "no room for large input, turned away"),
             None => tracing::debug!(%who, family, "no room for large input, turned away"),
@@ -127,7 +128,7 @@ impl Drop for Taken {
 impl Budget {
     /// One for a test.
     pub(super) fn of_bytes(bytes: usize) -> Arc<Self> {
-        Arc::new(Self::new("test", bytes))
+        Arc::new(Self::new(Family::Tcp, bytes))
     }
 
     /// How many bytes nobody has taken.

@@ -7,6 +7,7 @@
 //!   its deadlines.
 //! - `events` answers on `/events`: `websocket` takes over streams that are upgraded, `longpoll` answers the others, each as an
 //!   `exchange` that is the core's from beginning to end.
+//! - `family` is what a peer comes over.
 //! - `budget` bounds what unprocessed input takes together, `intake` is a buffer that keeps to it.
 //! - `registry` is where the driver finds each connection.
 
@@ -18,6 +19,7 @@ pub mod dial;
 mod door;
 mod events;
 mod exchange;
+mod family;
 mod form;
 mod host;
 pub(crate) mod http;
@@ -36,6 +38,7 @@ mod vsock;
 mod watch;
 pub(crate) mod websocket;
 
+pub use family::{Family, InvalidFamily};
 pub use stream::Stream;
 
 use std::time::Duration;

@@ -26,7 +26,7 @@ fn a_push_survives_until_it_is_finished() {
     wanted.module = Module::SetPasswords;
     wanted.generation = Some(4);
     wanted.confirm_seconds = Some(30);
-    wanted.witness = Some(Witness::link());
+    wanted.witness = Some(Witness::Link);
     let accepted = accept(&mut journal, &wanted);
     once(&mut journal, |txn| txn.started(accepted.arrival, &shadow()));
     drop(journal);
