@@ -6,6 +6,8 @@ use cloud_channel_protocol::{
     BayeuxError, ClientId, CloudinitExt, ErrorCode, MessageId, Module, ModuleName, Publication,
 };
 
+use crate::journal::Sender;
+
 /// Who waits for the outcome of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asker {
@@ -35,9 +37,9 @@ const LONGEST_TRIAL: u64 = 86_400;
 const UNIQUE_ID: usize = 16;
 
 /// The scope in which a message's id stands for one message: everything its sender ever says, or one session of it.
-pub(crate) fn id_scope(sender: &str, session: &str, id: Option<&MessageId>) -> String {
+pub(crate) fn id_scope(sender: Sender, session: &str, id: Option<&MessageId>) -> Sender {
     let unique = id.is_some_and(|id| id.text().chars().count() >= UNIQUE_ID);
-    if unique { sender.to_owned() } else { format!("{sender}-{session}") }
+    if unique { sender } else { sender.in_session(session) }
 }
 
 impl Request {
@@ -69,6 +71,7 @@ mod tests {
 
     #[test]
     fn long_ids_are_unique_and_counters_are_a_sessions_own() {
+        let id_scope = |name, session, id| id_scope(Sender::named(name), session, id);
         let uuid = MessageId::from_text("6f1fb0a2-5f0e-4d4c-9d3e-0c7d5b1f2a33");
         assert_eq!(id_scope("host", "s1", Some(&uuid)), id_scope("host", "s2", Some(&uuid)));
         assert_ne!(id_scope("host", "s1", Some(&uuid)), id_scope("root", "s1", Some(&uuid)));

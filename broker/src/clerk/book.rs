@@ -9,7 +9,7 @@ use super::entry::{Entry, Numbered, Written, verdict, write_entry};
 use super::order::{Admit, AdmittedWork, Draft, Order, Question, Report, Sighting, SpokenWord};
 use super::refusal::to_bayeux;
 use super::replay::Look;
-use crate::journal::{Contents, Journal, JournalError, JournalSize, Push, Sender, Seq, SeqBlock, Window};
+use crate::journal::{Contents, Journal, JournalError, JournalSize, Push, Seq, SeqBlock, Window};
 
 /// Event numbers reserved at a time: one commit for so many events, so many numbers skipped after a crash.
 const SEQ_BLOCK: u32 = 1_024;
@@ -86,10 +86,7 @@ impl Book {
             },
             Order::Word(word) => {
                 let SpokenWord { request, sender } = *word;
-                match scope(&sender) {
-                    Ok(sender) => entries.push(Entry::Word { request, sender }),
-                    Err(error) => reports.push(Report::Verdict { request, admitted: Err(error) }),
-                }
+                entries.push(Entry::Word { request, sender });
             }
             Order::Answer(question) => reports.push(self.answer(*question)),
             Order::Foresee(module, held) => {
@@ -177,11 +174,10 @@ impl Book {
             AdmittedWork::Revert(_) if is_repeated => Ok(()),
             AdmittedWork::Revert(held) => module.revert(held, system).map(drop),
         };
-        let checked = checked.map_err(|refusal| to_bayeux(&refusal)).and_then(|()| scope(&sender));
-        let sender = match checked {
-            Ok(sender) => sender,
-            Err(error) => return Err(Box::new(Report::Verdict { request, admitted: Err(error) })),
-        };
+        if let Err(refusal) = checked {
+            let admitted = Err(to_bayeux(&refusal));
+            return Err(Box::new(Report::Verdict { request, admitted }));
+        }
         let signed = work.is_signed();
         let (task, payload) = work.into_parts();
         let push = Push {
@@ -202,9 +198,9 @@ impl Book {
 
     /// True for a word that is known; what cannot be told is told when it is written.
     fn is_repeated(&mut self, admit: &Admit) -> bool {
-        let (Some(id), Ok(sender)) = (&admit.request.id, Sender::parse(&admit.sender)) else { return false };
+        let Some(id) = &admit.request.id else { return false };
         let is_word = matches!(admit.work, AdmittedWork::Revert(_));
-        is_word && self.journal.has_seen(admit.request.module, &sender, id).unwrap_or_default()
+        is_word && self.journal.has_seen(admit.request.module, &admit.sender, id).unwrap_or_default()
     }
 
     fn answer(&self, question: Question) -> Report {
@@ -378,10 +374,6 @@ impl Book {
             fact @ (Entry::Finish { .. } | Entry::Sighting { .. }) => self.overdue.push(fact),
         }
     }
-}
-
-fn scope(sender: &str) -> Result<Sender, BayeuxError> {
-    Sender::parse(sender).map_err(|error| BayeuxError::new(ErrorCode::Internal, "", error.to_string()))
 }
 
 fn reserve(journal: &mut Journal) -> Result<SeqBlock, JournalError> {

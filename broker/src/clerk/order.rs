@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 
 use super::replay::{Look, ReplayId};
 use crate::journal::{
-    Accepted, ArrivalNo, Contents, DeviceChange, Dropped, InboxEntry, Page, Payload, Seq, Task, Window,
+    Accepted, ArrivalNo, Contents, DeviceChange, Dropped, InboxEntry, Page, Payload, Sender, Seq, Task,
+    Window,
 };
 use crate::request::{Asker, Request};
 use crate::witness::Witness;
@@ -64,7 +65,7 @@ pub(crate) struct Admit {
     pub(crate) request: Request,
     pub(crate) work: AdmittedWork,
     /// The scope of the message's id.
-    pub(crate) sender: String,
+    pub(crate) sender: Sender,
     pub(crate) witness: Option<Witness>,
 }
 
@@ -106,7 +107,7 @@ pub(crate) struct SpokenWord {
     /// With an id.
     pub(crate) request: Request,
     /// The scope of the message's id.
-    pub(crate) sender: String,
+    pub(crate) sender: Sender,
 }
 
 /// A question about a module.

@@ -13,11 +13,9 @@ use cloud_channel_protocol::{CloudinitExt, Module};
 
 use super::Driver;
 use crate::clerk::{Admit, AdmittedWork, Order};
+use crate::journal::Sender;
 use crate::request::{Asker, Request};
 use crate::witness::Witness;
-
-/// What stands in the journal as the sender of what is done later.
-const SENDER: &str = "guest";
 
 /// What one module has put off.
 #[derive(Debug, Default)]
@@ -121,7 +119,7 @@ impl Driver {
         let admit = Admit {
             request,
             work: AdmittedWork::Resume,
-            sender: SENDER.to_owned(),
+            sender: Sender::guest(),
             witness: self.who_would_be_missed(module),
         };
         tracing::info!(%module, "devices have come that something waited for");

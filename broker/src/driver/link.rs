@@ -3,7 +3,7 @@
 //! Over the link this guest is a client: a push comes as an event, so there is no publish reply to hold back. The
 //! ack extension plays its part: a batch is confirmed once everything in it is durable or refused.
 
-use cloud_channel_protocol::server::{Input, Principal};
+use cloud_channel_protocol::server::Input;
 use cloud_channel_protocol::{
     BayeuxError, CloudinitExt, ErrorCode, MessageId, ModuleName, Place, Publication, Topic, Verb,
 };
@@ -11,18 +11,16 @@ use cloud_channel_protocol::{
 use super::Driver;
 use super::allowance::Allowance;
 use super::link_message::LinkMessage;
-use super::words::Speaker;
+use super::speaker::Speaker;
 use crate::clerk::{Order, Question};
 use crate::ids::random_u64;
 use crate::journal::Seq;
 use crate::link::{LinkOrder, LinkReport};
-use crate::request::{Asker, Request, id_scope};
+use crate::request::{Asker, Request};
 use crate::witness::Witness;
 
 /// Events on their way over the link at a time; the client core bounds the same.
 const WINDOW: usize = 64;
-/// What a push over the link is sent by, for recognising a repeated one.
-const SENDER: &str = "link";
 
 /// How the link stands.
 #[derive(Debug, Default)]
@@ -93,10 +91,8 @@ impl Driver {
             Topic::Config(Verb::Set, spelling) => {
                 self.link.unsettled += 1;
                 let id = publication.id.clone();
-                let scope = id_scope(SENDER, &format!("{:016x}", self.link.session), id.as_ref());
-                let taken =
-                    self.consider_set(Asker::Link, &scope, Witness::Link, spelling.clone(), publication);
-                if let Err(error) = taken {
+                let speaker = Speaker::link(self.link.session, id.as_ref());
+                if let Err(error) = self.consider_set(speaker, spelling.clone(), publication) {
                     self.refuse_link(&spelling, id, &error);
                 }
             }
@@ -147,13 +143,8 @@ impl Driver {
         if verb == Verb::Confirm {
             return self.confirm(Asker::Link, spelling, publication);
         }
-        let scope = id_scope(SENDER, &format!("{:016x}", self.link.session), publication.id.as_ref());
-        let (who, witness) = (Principal::new("link"), Witness::Link);
-        self.roll_back(
-            Speaker { asker: Asker::Link, scope: &scope, who: &who, witness },
-            spelling,
-            publication,
-        )
+        let speaker = Speaker::link(self.link.session, publication.id.as_ref());
+        self.roll_back(speaker, spelling, publication)
     }
 
     /// One message of the link has come to rest.

@@ -11,7 +11,7 @@
 //!
 //! This file is the loop and the dispatch; `offers` decides about publishes, `events` sends ours out, `pushes`
 //! runs accepted pushes in order, `deferred` has done later what waits for devices, `trials` waits for changes that may have cut the machine off and
-//! `words` hears what is said of them, `hardware` sends out what was plugged, `replays` reads what was before, `link` minds the dialled side, `status` tells how things are.
+//! `words` hears what is said of them (by a `speaker`), `hardware` sends out what was plugged, `replays` reads what was before, `link` minds the dialled side, `status` tells how things are.
 
 mod alarm;
 mod allowance;
@@ -24,6 +24,7 @@ mod offers;
 mod pushes;
 mod replays;
 mod sessions;
+mod speaker;
 pub(crate) mod status;
 mod trials;
 mod words;

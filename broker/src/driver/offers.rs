@@ -1,28 +1,21 @@
 //! Publishes below `/cloudinit/`: what each one is, and whether it is taken.
 
-use cloud_channel_protocol::server::{Input, OfferId, Principal, Sender};
+use cloud_channel_protocol::server::{Input, OfferId, Sender};
 use cloud_channel_protocol::{
     BayeuxError, ErrorCode, InstanceId, ModuleName, Place, Publication, Subsystem, Topic, Verb, signing,
 };
 use tracing::Span;
 
-use super::words::Speaker;
+use super::speaker::Speaker;
 use super::{Driver, status};
 use crate::clerk::{Admit, AdmittedWork, Draft, Order, Question};
-use crate::ids::random_u64;
-use crate::request::{Asker, Request, id_scope};
-use crate::witness::Witness;
+use crate::request::{Asker, Request};
 
 impl Driver {
     /// Looks at a publish of a session; its reply waits for the verdict.
     pub(super) fn offered(&mut self, offer: OfferId, sender: Sender, publication: Publication) {
         let asker = Asker::Offer { offer, client: sender.client };
-        // Without a session there is no scope for counters: the next to publish so may begin again.
-        let session =
-            sender.client.map_or_else(|| format!("{:016x}", random_u64()), |client| client.reveal());
-        let scope = id_scope(sender.principal.as_str(), &session, publication.id.as_ref());
-        let witness = Witness::peer(&sender.principal, &sender.address);
-        if let Err(error) = self.consider(asker.clone(), &scope, &sender.principal, witness, publication) {
+        if let Err(error) = self.consider(asker.clone(), &sender, publication) {
             self.refuse(&asker, &error);
         }
     }
@@ -30,9 +23,7 @@ impl Driver {
     fn consider(
         &mut self,
         asker: Asker,
-        scope: &str,
-        who: &Principal,
-        witness: Witness,
+        sender: &Sender,
         publication: Publication,
     ) -> Result<(), BayeuxError> {
         if publication.channel.as_str() == status::CHANNEL {
@@ -40,11 +31,13 @@ impl Driver {
         }
         match self.topic_of(&publication)? {
             Topic::Config(Verb::Set, spelling) => {
-                self.consider_set(asker, scope, witness, spelling, publication)
+                let speaker = Speaker::peer(asker, sender, publication.id.as_ref());
+                self.consider_set(speaker, spelling, publication)
             }
             Topic::Config(Verb::Confirm, spelling) => self.confirm(asker, spelling, &publication),
             Topic::Config(Verb::Rollback, spelling) => {
-                self.roll_back(Speaker { asker, scope, who, witness }, spelling, &publication)
+                let speaker = Speaker::peer(asker, sender, publication.id.as_ref());
+                self.roll_back(speaker, spelling, &publication)
             }
             Topic::Config(Verb::Get, spelling) => {
                 let request = Request::read(asker, spelling, &publication)?;
@@ -79,12 +72,11 @@ impl Driver {
 
     pub(super) fn consider_set(
         &mut self,
-        asker: Asker,
-        scope: &str,
-        witness: Witness,
+        speaker: Speaker,
         spelling: ModuleName,
         publication: Publication,
     ) -> Result<(), BayeuxError> {
+        let Speaker { asker, scope, witness, .. } = speaker;
         let request = Request::read(asker, spelling, &publication)?;
         let keys = &self.parts.management_keys;
         if !keys.is_empty() {
@@ -98,7 +90,7 @@ impl Driver {
             return Err(BayeuxError::busy("The daemon is ending, send it again later"));
         }
         let work = AdmittedWork::Push { payload: publication.data.into(), signed };
-        let admit = Admit { request, work, sender: scope.to_owned(), witness: Some(witness) };
+        let admit = Admit { request, work, sender: scope, witness: Some(witness) };
         self.parts.clerk.order(Order::Admit(Box::new(admit)))
     }
 

@@ -17,7 +17,7 @@ use cloud_channel_protocol::{ClientId, MessageId, Module};
 use super::Driver;
 use crate::clerk::Order;
 use crate::job::Verdict;
-use crate::journal::{ArrivalNo, Task};
+use crate::journal::{ArrivalNo, Sender, Task};
 use crate::link::LinkOrder;
 use crate::witness::Witness;
 
@@ -32,7 +32,7 @@ pub(super) struct Trials {
     /// Who was there after the last change of a module, without being told to say so.
     vouchers: HashMap<Module, Witness>,
     /// The message that has ended the last trial of a module, with the scope of its id.
-    last_words: HashMap<Module, (String, MessageId)>,
+    last_words: HashMap<Module, (Sender, MessageId)>,
 }
 
 #[derive(Debug)]
@@ -83,14 +83,14 @@ impl Trials {
     }
 
     /// Remembers what has ended a trial.
-    pub(super) fn note_word(&mut self, module: Module, scope: &str, id: Option<&MessageId>) {
+    pub(super) fn note_word(&mut self, module: Module, scope: &Sender, id: Option<&MessageId>) {
         if let Some(id) = id {
-            self.last_words.insert(module, (scope.to_owned(), id.clone()));
+            self.last_words.insert(module, (scope.clone(), id.clone()));
         }
     }
 
     /// True if this is what has ended the last trial.
-    pub(super) fn is_last_word(&self, module: Module, scope: &str, id: Option<&MessageId>) -> bool {
+    pub(super) fn is_last_word(&self, module: Module, scope: &Sender, id: Option<&MessageId>) -> bool {
         let last = self.last_words.get(&module);
         last.is_some_and(|(known, last)| known == scope && Some(last) == id)
     }

@@ -1,25 +1,15 @@
 //! What is said of a module's last change: that it is to stay, or to go (`config/confirm/<module>`,
 //! `config/rollback/<module>`).
 
-use cloud_channel_protocol::server::Principal;
 use cloud_channel_protocol::{BayeuxError, ErrorCode, MessageId, Module, ModuleName, Object, Publication};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Driver;
+use super::speaker::Speaker;
 use crate::clerk::{Admit, AdmittedWork, Order, SpokenWord};
 use crate::job::Verdict;
 use crate::request::{Asker, Request};
-use crate::witness::Witness;
-
-/// Who says a word.
-pub(super) struct Speaker<'a> {
-    pub(super) asker: Asker,
-    /// The scope of their messages' ids.
-    pub(super) scope: &'a str,
-    pub(super) who: &'a Principal,
-    pub(super) witness: Witness,
-}
 
 /// What a `config/confirm` or `config/rollback` may hold.
 #[derive(Deserialize)]
@@ -52,7 +42,7 @@ impl Driver {
     /// Somebody who may says that a change is to go: the one on trial, or the last that was made.
     pub(super) fn roll_back(
         &mut self,
-        speaker: Speaker<'_>,
+        speaker: Speaker,
         spelling: ModuleName,
         publication: &Publication,
     ) -> Result<(), BayeuxError> {
@@ -64,18 +54,18 @@ impl Driver {
             let id = request.id.clone();
             if id.is_some() {
                 // Before the finish, which comes after it in the same row; its reply goes once it is durable.
-                let word = SpokenWord { request, sender: scope.to_owned() };
+                let word = SpokenWord { request, sender: scope.clone() };
                 self.parts.clerk.order(Order::Word(Box::new(word)))?;
             }
             self.trials.end(module, Verdict::TakeBack(format!("`{who}` asked for it")));
-            self.trials.note_word(module, scope, id.as_ref());
+            self.trials.note_word(module, &scope, id.as_ref());
             if id.is_none() {
                 self.take_word(&asker);
             }
             return Ok(());
         }
         // Sent once more by someone who has not heard the reply, it must not go back further.
-        if self.trials.is_last_word(request.module, scope, request.id.as_ref()) {
+        if self.trials.is_last_word(request.module, &scope, request.id.as_ref()) {
             self.take_word(&request.asker);
             return Ok(());
         }
@@ -97,7 +87,7 @@ impl Driver {
         let admit = Admit {
             work: AdmittedWork::Revert(self.pushes.held(request.module)),
             request,
-            sender: scope.to_owned(),
+            sender: scope,
             witness: Some(witness),
         };
         self.parts.clerk.order(Order::Admit(Box::new(admit)))

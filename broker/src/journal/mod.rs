@@ -50,6 +50,7 @@ mod payload;
 mod record;
 mod retained;
 mod seen;
+mod sender;
 mod size;
 mod table;
 mod task;
@@ -74,9 +75,9 @@ pub use limits::JournalLimits;
 pub use number::{ArrivalNo, Seq, SeqBlock};
 pub use payload::{Digest, Payload};
 pub use record::{
-    Accepted, Admission, Contents, Dropped, Event, InboxEntry, InvalidSender, ModuleState, Page, PageLimits,
-    Push, Sender, Window,
+    Accepted, Admission, Contents, Dropped, Event, InboxEntry, ModuleState, Page, PageLimits, Push, Window,
 };
+pub use sender::{InvalidSender, Sender};
 pub use size::JournalSize;
 pub use task::Task;
 pub use transaction::Transaction;

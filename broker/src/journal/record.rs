@@ -1,7 +1,6 @@
 //! What the journal keeps, as typed values. `Debug` of none of them shows a payload.
 
 use std::fmt;
-use std::sync::Arc;
 
 use cloud_channel_handlers::{Held, Preimage};
 use cloud_channel_protocol::{ChannelName, MessageId, Module, ModuleName};
@@ -11,50 +10,9 @@ use serde_json::value::RawValue;
 use super::devices::KnownDevices;
 use super::number::{ArrivalNo, Seq};
 use super::payload::{Digest, Payload};
+use super::sender::Sender;
 use super::task::Task;
 use crate::witness::Witness;
-
-/// Whom a push came from: the scope in which its message id is unique, such as a session. 1 to 256 bytes.
-///
-/// It may be a session id, which is a credential: `Debug` shows its beginning only.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Sender(Arc<str>);
-
-/// Longest [`Sender`], in bytes.
-const MAX_SENDER: usize = 256;
-
-/// A text that is no [`Sender`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a sender's name of {given} bytes: expected 1 to {MAX_SENDER}")]
-pub struct InvalidSender {
-    given: usize,
-}
-
-impl Sender {
-    /// Takes any text of 1 to 256 bytes.
-    ///
-    /// # Errors
-    /// If it is empty or longer.
-    pub fn parse(text: &str) -> Result<Self, InvalidSender> {
-        if (1..=MAX_SENDER).contains(&text.len()) {
-            Ok(Self(text.into()))
-        } else {
-            Err(InvalidSender { given: text.len() })
-        }
-    }
-
-    /// The whole text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Sender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}…", self.0.chars().take(8).collect::<String>())
-    }
-}
 
 /// A push that wants to be accepted, or what stands in the row of pushes like one.
 #[derive(Debug, Clone)]

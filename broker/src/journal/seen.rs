@@ -14,7 +14,8 @@ use cloud_channel_protocol::{MessageId, Module};
 use super::key::{Keys, Place};
 use super::number::ArrivalNo;
 use super::payload::{Digest, Payload};
-use super::record::{Accepted, Push, Sender};
+use super::record::{Accepted, Push};
+use super::sender::Sender;
 use super::table::{Fault, SEEN, SEEN_ORDER, encode, get, put, read, remove};
 use super::transaction::Work;
 

@@ -10,8 +10,9 @@ use super::devices::DeviceChange;
 use super::error::JournalError;
 use super::limits::JournalLimits;
 use super::number::{ArrivalNo, Seq, SeqBlock};
-use super::record::{Admission, Event, Push, Sender};
+use super::record::{Admission, Event, Push};
 use super::retained::AT_ONCE;
+use super::sender::Sender;
 use super::table::{Fault, META, TALLY_KEY, Tally, encode, put};
 
 /// Changes that become durable together, or not at all. Dropping it undoes them.
