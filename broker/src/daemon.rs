@@ -251,9 +251,7 @@ async fn bind(
     for endpoint in &settings.metrics_listen {
         let listener = Listener::bind(endpoint, tls.as_ref()).await?;
         open_for_others(settings, endpoint)?;
-        // A listener calls itself by what events go over.
-        let shown = listener.endpoint().replacen("ws", "http", 1);
-        tracing::info!(endpoint = shown, "metrics are told");
+        tracing::info!(endpoint = listener.http_endpoint(), "metrics are told");
         for_metrics.push(listener);
     }
     Ok((listeners, for_metrics))

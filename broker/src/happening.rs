@@ -50,8 +50,8 @@ pub(crate) enum Happening {
     Link(LinkReport),
     /// Cards and disks have come, gone or changed.
     Hardware(Box<Observed>),
-    /// Links differ from what they were.
-    LinksChanged,
+    /// The kernel's links differ from what they were.
+    KernelLinksChanged,
     /// Somebody wants to know how things are in figures.
     Figures(Box<Reader>),
     /// End well: what is under way is finished, nothing new is begun.

@@ -4,6 +4,7 @@ use cloud_channel_protocol::server::{Input, Principal, SecurityPolicy};
 use cloud_channel_protocol::{ChannelPattern, ClientId, Publication, ReportingEvent};
 
 use super::Driver;
+use super::receipt::Receipt;
 use crate::clerk::{Draft, Order};
 use crate::journal::{Dropped, Seq};
 use crate::request::Asker;
@@ -42,9 +43,9 @@ impl Driver {
     pub(super) fn recorded(&mut self, seq: Seq, publication: Publication, asker: Option<Asker>) {
         self.counters.events += 1;
         self.replays.recorded(seq);
-        let receipt = self.parts.link.is_none().then_some(seq.get());
+        let receipt = self.parts.link.is_none().then(|| Receipt::Event(seq).into());
         self.input(Input::Publish { publication: &publication, receipt });
-        self.outbox.insert(seq.get(), publication);
+        self.outbox.insert(seq, publication);
         if let Some(asker) = asker {
             self.accept(&asker);
         }
@@ -63,7 +64,7 @@ impl Driver {
 
     pub(super) fn events_dropped(&mut self, events: &[Seq], total: Dropped) {
         for seq in events {
-            self.outbox.remove(seq.get());
+            self.outbox.remove(*seq);
         }
         self.counters.dropped = total;
         tracing::warn!(
@@ -74,13 +75,13 @@ impl Driver {
         );
     }
 
-    pub(super) fn settle(&mut self, seq: u64) {
+    pub(super) fn settle(&mut self, seq: Seq) {
         if !self.outbox.remove(seq) {
             return;
         }
-        if let Err(error) = self.parts.clerk.order(Order::Settle(Seq::from(seq))) {
+        if let Err(error) = self.parts.clerk.order(Order::Settle(seq)) {
             // It stays in the journal and is sent again after the next start, under its old number.
-            tracing::warn!(seq, %error, "cannot record that an event was delivered");
+            tracing::warn!(%seq, %error, "cannot record that an event was delivered");
         }
     }
 
@@ -98,7 +99,8 @@ impl Driver {
         }
         for (seq, publication) in self.outbox.backlog(added, had) {
             if self.parts.policy.may_receive(principal, &publication.channel) {
-                self.input(Input::Tell { client, publication: &publication, receipt: Some(seq) });
+                let receipt = Some(Receipt::Event(seq).into());
+                self.input(Input::Tell { client, publication: &publication, receipt });
             }
         }
     }

@@ -26,20 +26,20 @@ impl Driver {
     }
 
     /// Links differ, or somebody says so: it is looked at when they rest.
-    pub(super) fn links_stirred(&mut self) {
-        self.links.note(self.now.uptime);
+    pub(super) fn kernel_links_stirred(&mut self) {
+        self.kernel_links.note(self.now.uptime);
     }
 
     /// Looks at changed links once for each burst of changes.
-    pub(super) fn mind_links(&mut self) {
-        if self.links.take(self.now.uptime) {
-            self.links_changed();
+    pub(super) fn mind_kernel_links(&mut self) {
+        if self.kernel_links.take(self.now.uptime) {
+            self.kernel_links_changed();
         }
     }
 
     /// Links have come, gone, got other names or addresses, or were set up or down, and rest now. What waits for one may be
     /// possible.
-    fn links_changed(&mut self) {
+    fn kernel_links_changed(&mut self) {
         self.counters.link_changes += 1;
         tracing::debug!("links have changed");
         for module in Module::all() {

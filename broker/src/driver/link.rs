@@ -177,7 +177,7 @@ impl Driver {
         while room > 0 {
             let instance = &self.parts.instance;
             let sent = self.outbox.send_next(|seq, publication| {
-                let id = Some(LinkMessage::Event(seq.into()).to_id(instance));
+                let id = Some(LinkMessage::Event(seq).to_id(instance));
                 link.order(LinkOrder::Publish(Publication { id, ..publication.clone() }))
             });
             if !sent {
@@ -202,12 +202,12 @@ impl Driver {
 
     fn event_replied(&mut self, seq: Seq, result: Result<(), Option<String>>) {
         match result {
-            Ok(()) => self.settle(seq.get()),
+            Ok(()) => self.settle(seq),
             Err(Some(refusal)) => {
                 // Sent again, it would be refused again, and hold up all that comes after it.
                 tracing::warn!(%seq, %refusal, "the management server does not take an event");
                 self.counters.refused_by_link += 1;
-                self.settle(seq.get());
+                self.settle(seq);
             }
             // Lost with its stream or its session: all that is on its way goes again once the link is up anew.
             Err(None) => {

@@ -11,7 +11,7 @@
 //!
 //! This file is the loop and the dispatch; `offers` decides about publishes, `events` sends ours out, `pushes`
 //! runs accepted pushes in order, `deferred` has done later what waits for devices, `trials` waits for changes that may have cut the machine off and
-//! `words` hears what is said of them (by a `speaker`), `hardware` sends out what was plugged, `replays` reads what was before, `link` minds the dialled side, `status` tells how things are.
+//! `words` hears what is said of them (by a `speaker`), `hardware` sends out what was plugged, `replays` reads what was before, `receipt` is what is heard of both once somebody has it, `link` minds the dialled side, `status` tells how things are.
 
 mod alarm;
 mod allowance;
@@ -22,6 +22,7 @@ mod link;
 mod link_message;
 mod offers;
 mod pushes;
+mod receipt;
 mod replays;
 mod sessions;
 mod speaker;
@@ -92,8 +93,8 @@ pub(crate) struct Driver {
     sessions: sessions::Sessions,
     replays: replays::Replays,
     trials: trials::Trials,
-    /// Changes of links that were not looked at yet.
-    links: Burst,
+    /// Changes of the kernel's links that were not looked at yet.
+    kernel_links: Burst,
     counters: status::Counters,
     /// Events from before the journal was open.
     early: Vec<crate::clerk::Draft>,
@@ -128,7 +129,7 @@ impl Driver {
             sessions: sessions::Sessions::default(),
             replays: replays::Replays::default(),
             trials: trials::Trials::default(),
-            links: Burst::default(),
+            kernel_links: Burst::default(),
             counters: status::Counters::default(),
             early: Vec::new(),
             ready: false,
@@ -166,7 +167,7 @@ impl Driver {
             }
             self.server.handle_timeout(self.now);
             self.mind_trials();
-            self.mind_links();
+            self.mind_kernel_links();
             self.parts.watchdog.feed(self.now.uptime);
             self.pump();
             if self.stopping && self.is_idle() {
@@ -196,7 +197,7 @@ impl Driver {
             .into_iter()
             .chain(watchdog)
             .chain(self.trials.next())
-            .chain(self.links.due())
+            .chain(self.kernel_links.due())
             .chain(close_by)
             .min()
             .map(|uptime| self.parts.clock.instant(uptime))
@@ -233,7 +234,7 @@ impl Driver {
             Happening::Job(report) => self.job_report(*report),
             Happening::Link(report) => self.link_report(report),
             Happening::Hardware(observed) => self.hardware(*observed),
-            Happening::LinksChanged => self.links_stirred(),
+            Happening::KernelLinksChanged => self.kernel_links_stirred(),
             Happening::Figures(reader) => self.tell_figures(*reader),
             Happening::Stop => self.stop(),
         }
@@ -276,7 +277,7 @@ impl Driver {
                     let _session = self.sessions.span(sender.client).entered();
                     self.offered(offer, sender, publication);
                 }
-                Output::Receipt(seq) => self.receipt(seq),
+                Output::Receipt(number) => self.receipt(number.into()),
                 Output::Subscribed { client, principal, added, had } => {
                     self.subscribed(client, &principal, &added, &had);
                 }

@@ -45,7 +45,7 @@ impl Driver {
             }
             topic @ (Topic::Hotplug(_) | Topic::Stage(_) | Topic::StageStep(..) | Topic::Reporting(_)) => {
                 if topic == Topic::Hotplug(Subsystem::Network) {
-                    self.links_stirred();
+                    self.kernel_links_stirred();
                 }
                 let draft = Draft::event(publication.channel, publication.data, None);
                 self.send_out(Draft { asker: Some(asker), ..draft })

@@ -13,6 +13,7 @@ use tracing::Span;
 
 use super::Driver;
 use super::deferred::Deferred;
+use super::receipt::Receipt;
 use super::trials::Trials;
 use crate::clerk::{Draft, Order};
 use crate::job::{Ending, Job, JobReport};
@@ -114,9 +115,10 @@ impl Driver {
                 Publication { channel: event.channel, id: None, data: event.data, ext: event.ext };
             // Who has subscribed while the journal was being opened has found nothing waiting.
             if self.parts.link.is_none() {
-                self.input(Input::Publish { publication: &publication, receipt: Some(seq.get()) });
+                let receipt = Some(Receipt::Event(seq).into());
+                self.input(Input::Publish { publication: &publication, receipt });
             }
-            self.outbox.insert(seq.get(), publication);
+            self.outbox.insert(seq, publication);
         }
         for (module, state) in modules {
             self.pushes.lane(module).held = state.held;
@@ -230,7 +232,7 @@ impl Driver {
                     tracing::warn!(%arrival, %error, "a push cannot begin");
                 }
             }
-            JobReport::OnTrial { arrival, module, verdict } => self.begin_trial(arrival, module, verdict),
+            JobReport::OnTrial { arrival, module, end } => self.begin_trial(arrival, module, end),
             JobReport::Ended { arrival, module, ending, took } => self.ended(module, arrival, ending, took),
         }
     }

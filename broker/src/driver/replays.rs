@@ -25,6 +25,7 @@ use cloud_channel_protocol::server::{Input, OfferId, ReplayFrom};
 use cloud_channel_protocol::{BayeuxError, ChannelName, ChannelPattern, ClientId, Publication};
 
 use super::Driver;
+use super::receipt::Receipt;
 use crate::clerk::{Look, Order, ReplayId, number_of};
 use crate::journal::{Event, Page, PageLimits, Seq, Window};
 
@@ -35,8 +36,6 @@ const PAGE_EVENTS: usize = 64;
 const PAGE_BYTES: usize = 128 << 10;
 /// Events that one look passes over at most: some milliseconds of the clerk's time.
 const LOOKED_AT: usize = 2_048;
-/// Marks the receipts of pages; events' own are their numbers, which never come this far.
-const OF_PAGE: u64 = 1 << 63;
 
 /// All replays under way.
 #[derive(Debug, Default)]
@@ -75,10 +74,10 @@ enum Stage {
     /// Another replay of the same client comes first.
     Waiting,
     Looking,
-    /// A page was handed over; its last event has this receipt and number.
+    /// A page of this number was handed over, and awaits the receipt for its last event.
     Delivering {
-        receipt: u64,
-        last: u64,
+        page: u64,
+        last: Seq,
     },
 }
 
@@ -258,10 +257,10 @@ impl Driver {
                 && self.server.may_be_given(client, &event.channel)
         });
         // What follows the last page is not awaited, so its events need no more than their own receipts.
-        let ends = if page.is_last { None } else { events.last().map(|(seq, _)| seq.get()) };
+        let ends = if page.is_last { None } else { events.last().map(|(seq, _)| *seq) };
         if let Some(last) = ends {
             self.replays.last_page += 1;
-            run.stage = Stage::Delivering { receipt: OF_PAGE | self.replays.last_page, last };
+            run.stage = Stage::Delivering { page: self.replays.last_page, last };
         }
         for (seq, event) in events {
             self.hand(client, &run, seq, event);
@@ -276,11 +275,12 @@ impl Driver {
     fn hand(&mut self, client: ClientId, run: &Run, seq: Seq, event: Event) {
         let Some(pattern) = run.pattern_of(seq, &event.channel).cloned() else { return };
         let receipt = match run.stage {
-            Stage::Delivering { receipt, last } if last == seq.get() => Some(receipt),
+            Stage::Delivering { page, last } if last == seq => Some(Receipt::Page(page)),
             // As with any subscriber: who takes an event that waits, settles it.
-            _ => (self.parts.link.is_none() && self.outbox.has(seq.get())).then_some(seq.get()),
+            _ => (self.parts.link.is_none() && self.outbox.has(seq)).then_some(Receipt::Event(seq)),
         };
         let publication = Publication { channel: event.channel, id: None, data: event.data, ext: event.ext };
+        let receipt = receipt.map(u64::from);
         self.input(Input::Replayed { client, pattern: &pattern, publication: &publication, receipt });
     }
 
@@ -316,20 +316,22 @@ impl Driver {
     }
 
     /// A subscriber has an event: without a link, that settles it. One may be the last of a page.
-    pub(super) fn receipt(&mut self, receipt: u64) {
-        if receipt & OF_PAGE == 0 {
-            return self.settle(receipt);
-        }
-        if let Some(last) = self.page_done(receipt)
-            && self.parts.link.is_none()
-        {
-            self.settle(last);
+    pub(super) fn receipt(&mut self, receipt: Receipt) {
+        match receipt {
+            Receipt::Event(seq) => self.settle(seq),
+            Receipt::Page(page) => {
+                if let Some(last) = self.page_done(page)
+                    && self.parts.link.is_none()
+                {
+                    self.settle(last);
+                }
+            }
         }
     }
 
     /// A page is read, or lost: the next one may come. The number of its last event, if it was awaited.
-    fn page_done(&mut self, receipt: u64) -> Option<u64> {
-        let is_it = |run: &Run| matches!(run.stage, Stage::Delivering { receipt: of, .. } if of == receipt);
+    fn page_done(&mut self, page: u64) -> Option<Seq> {
+        let is_it = |run: &Run| matches!(run.stage, Stage::Delivering { page: of, .. } if of == page);
         let (client, mut listener) = self.replays.take(is_it)?;
         let run = listener.runs.iter().position(is_it).and_then(|at| listener.runs.remove(at));
         let last = run.as_ref().and_then(|run| match run.stage {
@@ -360,19 +362,19 @@ impl Driver {
             return;
         }
         let pages = self.replays.listeners.iter().flat_map(|(client, listener)| {
-            let receipts = listener.runs.iter().filter_map(|run| match run.stage {
-                Stage::Delivering { receipt, .. } => Some(receipt),
+            let awaited = listener.runs.iter().filter_map(|run| match run.stage {
+                Stage::Delivering { page, .. } => Some(page),
                 Stage::Judging(_) | Stage::Waiting | Stage::Looking => None,
             });
-            receipts.map(|receipt| (*client, receipt))
+            awaited.map(|page| (*client, page))
         });
         let lost: Vec<u64> = pages
-            .filter(|(client, receipt)| !self.server.is_underway(*client, *receipt))
-            .map(|(_, receipt)| receipt)
+            .filter(|(client, page)| !self.server.is_underway(*client, Receipt::Page(*page).into()))
+            .map(|(_, page)| page)
             .collect();
-        for receipt in lost {
+        for page in lost {
             // Nobody has its last event, so nothing is settled.
-            let _last = self.page_done(receipt);
+            let _last = self.page_done(page);
         }
     }
 }

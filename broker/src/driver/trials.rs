@@ -16,7 +16,7 @@ use cloud_channel_protocol::{ClientId, MessageId, Module};
 
 use super::Driver;
 use crate::clerk::Order;
-use crate::job::Verdict;
+use crate::job::TrialEnd;
 use crate::journal::{ArrivalNo, Sender, Task};
 use crate::link::LinkOrder;
 use crate::witness::Witness;
@@ -42,7 +42,8 @@ struct Trial {
     patience: Duration,
     /// When it is over, as an uptime.
     until: Duration,
-    verdict: SyncSender<Verdict>,
+    /// The job, which waits for its end.
+    job: SyncSender<TrialEnd>,
 }
 
 impl Trials {
@@ -60,13 +61,13 @@ impl Trials {
         self.open.values().any(|trial| trial.witness.as_ref() == Some(witness))
     }
 
-    fn decide(&mut self, which: impl Fn(&Trial) -> bool, verdict: impl Fn(&Trial) -> Verdict) {
+    fn decide(&mut self, which: impl Fn(&Trial) -> bool, how: impl Fn(&Trial) -> TrialEnd) {
         for (module, trial) in self.open.extract_if(|_, trial| which(trial)) {
-            let verdict = verdict(&trial);
-            if let (Verdict::Keep, Some(witness)) = (&verdict, &trial.witness) {
+            let end = how(&trial);
+            if let (TrialEnd::Keep, Some(witness)) = (&end, &trial.witness) {
                 self.vouchers.insert(module, witness.clone());
             }
-            trial.end(module, verdict);
+            trial.end(module, end);
         }
     }
 
@@ -76,9 +77,9 @@ impl Trials {
     }
 
     /// Ends a module's trial.
-    pub(super) fn end(&mut self, module: Module, verdict: Verdict) {
+    pub(super) fn end(&mut self, module: Module, end: TrialEnd) {
         if let Some(trial) = self.open.remove(&module) {
-            trial.end(module, verdict);
+            trial.end(module, end);
         }
     }
 
@@ -102,16 +103,16 @@ impl Trials {
 }
 
 impl Trial {
-    fn end(&self, module: Module, verdict: Verdict) {
-        tracing::info!(%module, ?verdict, "trial over");
+    fn end(&self, module: Module, end: TrialEnd) {
+        tracing::info!(%module, ?end, "trial over");
         // A job that has ended waits for nothing.
-        let _ended = self.verdict.try_send(verdict);
+        let _ended = self.job.try_send(end);
     }
 }
 
 impl Driver {
     /// A change is made: its trial begins.
-    pub(super) fn begin_trial(&mut self, arrival: ArrivalNo, module: Module, verdict: SyncSender<Verdict>) {
+    pub(super) fn begin_trial(&mut self, arrival: ArrivalNo, module: Module, job: SyncSender<TrialEnd>) {
         let Some(accepted) = self.pushes.running(module).filter(|running| running.arrival == arrival) else {
             return;
         };
@@ -119,14 +120,14 @@ impl Driver {
             (accepted.cause.clone(), accepted.confirm_seconds, accepted.witness.clone());
         if accepted.task == Task::Resume && witness.is_none() {
             tracing::info!(%arrival, %module, "nobody was there who could be missed, what was verified stays");
-            let _ended = verdict.try_send(Verdict::Keep);
+            let _ended = job.try_send(TrialEnd::Keep);
             return;
         }
         let is_remote = witness.as_ref().is_none_or(Witness::is_remote);
         if !is_remote && asked.is_none() {
             // Whoever has pushed it does not come over a network, so that nothing can be told of that from being heard.
             tracing::info!(%arrival, %module, "pushed from here, what was verified stays");
-            let _ended = verdict.try_send(Verdict::Keep);
+            let _ended = job.try_send(TrialEnd::Keep);
             return;
         }
         let patience = asked.map_or(PATIENCE, Duration::from_secs);
@@ -137,7 +138,7 @@ impl Driver {
             tracing::warn!(%arrival, %error, "a trial cannot be recorded: after a crash the change is made again");
         }
         let until = self.parts.clock.now().uptime + patience;
-        self.trials.open.insert(module, Trial { cause, witness: witness.clone(), patience, until, verdict });
+        self.trials.open.insert(module, Trial { cause, witness: witness.clone(), patience, until, job });
         if let Some(witness) = witness {
             self.ask(&witness);
         }
@@ -175,7 +176,7 @@ impl Driver {
 
     /// A witness is there, both ways.
     pub(super) fn vouched(&mut self, witness: &Witness) {
-        self.trials.decide(|trial| trial.witness.as_ref() == Some(witness), |_| Verdict::Keep);
+        self.trials.decide(|trial| trial.witness.as_ref() == Some(witness), |_| TrialEnd::Keep);
     }
 
     /// Ends the trials whose time is over.
@@ -183,16 +184,16 @@ impl Driver {
         let now = self.now.uptime;
         let late = |trial: &Trial| {
             let (seconds, whom) = (trial.patience.as_secs(), described(trial.witness.as_ref()));
-            Verdict::TakeBack(format!("the change was not confirmed within {seconds} s, expected {whom}"))
+            TrialEnd::TakeBack(format!("the change was not confirmed within {seconds} s, expected {whom}"))
         };
         self.trials.decide(|trial| trial.until <= now, late);
     }
 
     /// Nobody is left to confirm anything.
     pub(super) fn end_trials(&mut self) {
-        let verdict =
-            |_: &Trial| Verdict::TakeBack("the daemon was stopped before it was confirmed".to_owned());
-        self.trials.decide(|_| true, verdict);
+        let stopped =
+            |_: &Trial| TrialEnd::TakeBack("the daemon was stopped before it was confirmed".to_owned());
+        self.trials.decide(|_| true, stopped);
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::Driver;
 use super::speaker::Speaker;
 use crate::clerk::{Admit, AdmittedWork, Order, SpokenWord};
-use crate::job::Verdict;
+use crate::job::TrialEnd;
 use crate::request::{Asker, Request};
 
 /// What a `config/confirm` or `config/rollback` may hold.
@@ -34,7 +34,7 @@ impl Driver {
             let text = format!("No change of {} waits to be confirmed", request.module);
             return Err(BayeuxError::new(ErrorCode::NotFound, publication.channel.as_str(), text));
         }
-        self.trials.end(request.module, Verdict::Keep);
+        self.trials.end(request.module, TrialEnd::Keep);
         self.take_word(&request.asker);
         Ok(())
     }
@@ -57,7 +57,7 @@ impl Driver {
                 let word = SpokenWord { request, sender: scope.clone() };
                 self.parts.clerk.order(Order::Word(Box::new(word)))?;
             }
-            self.trials.end(module, Verdict::TakeBack(format!("`{who}` asked for it")));
+            self.trials.end(module, TrialEnd::TakeBack(format!("`{who}` asked for it")));
             self.trials.note_word(module, &scope, id.as_ref());
             if id.is_none() {
                 self.take_word(&asker);

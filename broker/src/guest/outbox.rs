@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use cloud_channel_protocol::{ChannelPattern, Publication};
 
+use crate::journal::Seq;
+
 /// One waiting event.
 #[derive(Debug)]
 struct Waiting {
@@ -15,21 +17,21 @@ struct Waiting {
 /// Waiting events by number, oldest first. Its size is bounded by the journal's, which says what it dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    events: BTreeMap<u64, Waiting>,
+    events: BTreeMap<Seq, Waiting>,
 }
 
 impl Outbox {
-    pub(crate) fn insert(&mut self, seq: u64, publication: Publication) {
+    pub(crate) fn insert(&mut self, seq: Seq, publication: Publication) {
         self.events.insert(seq, Waiting { publication, sent: false });
     }
 
     /// Forgets one. Returns false if it was not there.
-    pub(crate) fn remove(&mut self, seq: u64) -> bool {
+    pub(crate) fn remove(&mut self, seq: Seq) -> bool {
         self.events.remove(&seq).is_some()
     }
 
     /// True if it still waits.
-    pub(crate) fn has(&self, seq: u64) -> bool {
+    pub(crate) fn has(&self, seq: Seq) -> bool {
         self.events.contains_key(&seq)
     }
 
@@ -43,7 +45,7 @@ impl Outbox {
     }
 
     /// The oldest that is not on its way, and marks it so once `send` has taken it.
-    pub(crate) fn send_next(&mut self, send: impl FnOnce(u64, &Publication) -> bool) -> bool {
+    pub(crate) fn send_next(&mut self, send: impl FnOnce(Seq, &Publication) -> bool) -> bool {
         let Some((seq, waiting)) = self.events.iter_mut().find(|(_, waiting)| !waiting.sent) else {
             return false;
         };
@@ -63,7 +65,7 @@ impl Outbox {
         &self,
         added: &[ChannelPattern],
         had: &[ChannelPattern],
-    ) -> Vec<(u64, Publication)> {
+    ) -> Vec<(Seq, Publication)> {
         let covered = |patterns: &[ChannelPattern], publication: &Publication| {
             patterns.iter().any(|pattern| pattern.matches(&publication.channel))
         };

@@ -258,9 +258,9 @@ async fn listen_to_links(socket: &KernelSocket, around: &Surroundings) -> Result
             around.figures.rescan();
             let sysfs = around.sysfs.clone();
             links.replace(aside(move || sysfs.links()).await);
-            around.driver.tell(Happening::LinksChanged).await?;
+            around.driver.tell(Happening::KernelLinksChanged).await?;
         } else if differs {
-            around.driver.tell(Happening::LinksChanged).await?;
+            around.driver.tell(Happening::KernelLinksChanged).await?;
         }
     }
 }

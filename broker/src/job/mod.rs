@@ -10,6 +10,7 @@
 mod ending;
 #[cfg(test)]
 mod tests;
+mod trial_end;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use cloud_channel_handlers::{
 use cloud_channel_protocol::Module;
 
 pub(crate) use self::ending::Ending;
+pub(crate) use self::trial_end::TrialEnd;
 use crate::happening::{DriverHandle, Happening};
 use crate::journal::{ArrivalNo, InboxEntry, Task};
 
@@ -30,19 +32,10 @@ use crate::journal::{ArrivalNo, InboxEntry, Task};
 pub(crate) enum JobReport {
     /// It has a plan and waits for the word to go.
     Begin { arrival: ArrivalNo, module: Module, preimage: Preimage, go: SyncSender<()> },
-    /// Everything is done, and it may have cut the machine off: it waits for the verdict.
-    OnTrial { arrival: ArrivalNo, module: Module, verdict: SyncSender<Verdict> },
+    /// Everything is done, and it may have cut the machine off: it waits for the end of its trial.
+    OnTrial { arrival: ArrivalNo, module: Module, end: SyncSender<TrialEnd> },
     /// It is over.
     Ended { arrival: ArrivalNo, module: Module, ending: Ending, took: Duration },
-}
-
-/// What becomes of a change that was on trial.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// The machine can still be reached, or somebody says so.
-    Keep,
-    /// It is taken back, for this reason.
-    TakeBack(String),
 }
 
 /// Everything a job needs.
@@ -125,9 +118,9 @@ impl Job {
         if !plan.is_trial || !matches!(outcome, Outcome::Done { .. }) {
             return Ending::of(outcome, remark);
         }
-        match self.wait_for_verdict() {
-            Verdict::Keep => Ending::of(outcome, remark),
-            Verdict::TakeBack(reason) => {
+        match self.wait_for_trial() {
+            TrialEnd::Keep => Ending::of(outcome, remark),
+            TrialEnd::TakeBack(reason) => {
                 let undone = undo(&plan, &preimage, &*self.system);
                 Ending::of(Outcome::Failed { reason, undone }, remark)
             }
@@ -164,14 +157,14 @@ impl Job {
         }
     }
 
-    fn wait_for_verdict(&self) -> Verdict {
-        let (verdict, word) = sync_channel(1);
+    fn wait_for_trial(&self) -> TrialEnd {
+        let (end, word) = sync_channel(1);
         let accepted = &self.entry.accepted;
-        let report = JobReport::OnTrial { arrival: accepted.arrival, module: accepted.module, verdict };
+        let report = JobReport::OnTrial { arrival: accepted.arrival, module: accepted.module, end };
         let told = self.driver.tell_blocking(Happening::Job(Box::new(report)));
         // Without a driver there is nobody left to confirm it.
         let word = told.ok().and_then(|()| word.recv().ok());
-        word.unwrap_or_else(|| Verdict::TakeBack("the daemon ended before it was confirmed".to_owned()))
+        word.unwrap_or_else(|| TrialEnd::TakeBack("the daemon ended before it was confirmed".to_owned()))
     }
 
     /// True once the clerk has the preimage.

@@ -3,8 +3,8 @@
 //! A stream counts as long as it lives, whatever is spoken on it. There is room for twice as many as there can be
 //! sessions, as a client of long-polling has two streams at a time, and for the newcomers that have none. The rest
 //! waits in the kernel's bounded backlog. What has a session or a request under way always fits, because the core
-//! bounds the one and deadstreams the other; so when the door is full, streams are there that do nothing: kept alive
-//! between two requests, or silent. The one that has been idle longest makes room for a newcomer.
+//! bounds the one and deadlines the other; so when the door is full, streams are there that owe us a request: kept alive
+//! between two, silent, or in the middle of a head. The one that has owed it longest makes room for a newcomer.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,11 +49,12 @@ impl Door {
         self.places.clone().acquire_owned().await.expect("the semaphore is never closed")
     }
 
-    /// Sends away the stream that has been idle longest.
+    /// Sends away the stream that has owed us a request longest.
     pub(super) fn make_room(&self) {
         let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = streams.values().filter_map(|watch| watch.idle_since().map(|since| (since, watch)));
-        if let Some((_, watch)) = idle.min_by_key(|(since, _)| *since) {
+        let owing =
+            streams.values().filter_map(|watch| watch.owes_request_since().map(|since| (since, watch)));
+        if let Some((_, watch)) = owing.min_by_key(|(since, _)| *since) {
             watch.send_away();
         }
     }

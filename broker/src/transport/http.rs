@@ -169,7 +169,7 @@ async fn converse(http: &mut Http, watch: &Watch) -> Option<hyper::Result<()>> {
         });
         match turn.await {
             Turn::Noted(Note::Answered(exchange)) => exchange.settle().await,
-            Turn::Noted(Note::SentAway) if watch.idle_since().is_some() => return None,
+            Turn::Noted(Note::SentAway) if watch.owes_request_since().is_some() => return None,
             Turn::Noted(Note::SentAway) => {}
             Turn::Over(over) => return Some(over),
         }

@@ -207,6 +207,18 @@ impl Listener {
         &self.endpoint
     }
 
+    /// The same for whoever asks there in plain HTTP, without Bayeux.
+    #[must_use]
+    pub fn http_endpoint(&self) -> String {
+        let Some((scheme, place)) = self.endpoint.split_once("://") else { return self.endpoint.clone() };
+        let scheme = match &self.socket {
+            Socket::Tcp(_) => Scheme::Http.as_str(),
+            Socket::Tls(..) => Scheme::Https.as_str(),
+            Socket::Unix(_) | Socket::Vsock(_) => scheme,
+        };
+        format!("{scheme}://{place}")
+    }
+
     /// True for a Unix socket.
     #[must_use]
     pub const fn is_unix(&self) -> bool {

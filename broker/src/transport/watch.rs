@@ -122,8 +122,8 @@ impl Watch {
         self.lock().upgrade.take()
     }
 
-    /// Since when it does nothing; `None` if it does something.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
+    /// Since when it owes us a request, or the rest of one's head; `None` while it has one under way.
+    pub(super) fn owes_request_since(&self) -> Option<Instant> {
         let state = self.lock();
         matches!(state.phase, Phase::Waiting { .. } | Phase::Head).then_some(state.since)
     }

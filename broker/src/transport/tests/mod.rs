@@ -3,6 +3,7 @@
 
 mod deadlines;
 mod endings;
+mod endpoints;
 mod exchanges;
 mod room;
 mod sockets;
