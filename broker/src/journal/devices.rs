@@ -5,25 +5,14 @@
 
 use redb::{ReadTransaction, ReadableTable, TableError};
 
+use super::fault::Fault;
 use super::key::{Keys, Number, number};
-use super::table::{DEVICES, Fault, decode, encode};
-use super::transaction::Work;
-use crate::hotplug::Device;
+use super::record::{DeviceChange, KnownDevices};
+use super::table::{DEVICES, decode, encode};
+use super::work::Work;
 
 /// Devices that are remembered at most.
 pub const MAX_DEVICES: usize = 1_024;
-
-/// What the journal knows of a machine's devices, each under its number; none before the first look.
-pub type KnownDevices = Option<Vec<(u64, Device)>>;
-
-/// A change of what is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeviceChange {
-    /// It is there, and like this.
-    Keep(u64, Device),
-    /// It has gone.
-    Forget(u64),
-}
 
 impl Work {
     /// Writes changes, and that the machine was looked at. Gives how many found no room.

@@ -10,15 +10,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::error::JournalError;
+use super::fault::Fault;
 use super::limits::footprint;
 use super::number::{ArrivalNo, Seq};
 use super::payload::Digest;
 use super::record::{Accepted, Admission, Event, ModuleState, Push};
 use super::seen::Sighting;
 use super::sender::Sender;
-use super::table::{Fault, INBOX, MODULES, PAYLOADS, PREIMAGES, decode, encode, get, has, put, remove};
+use super::table::{INBOX, MODULES, PAYLOADS, PREIMAGES, decode, encode, get, has, put, remove};
 use super::task::Task;
-use super::transaction::Work;
+use super::work::Work;
 use crate::witness::Witness;
 
 /// A row of the inbox table. The payload lies beside it, so that to mark a push as started does not write the

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use redb::TableDefinition;
 
-use super::table::Fault;
+use super::fault::Fault;
 
 /// A table as the store has it.
 pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;

@@ -40,6 +40,7 @@
 mod backend;
 mod devices;
 mod error;
+mod fault;
 mod folder;
 mod inbox;
 mod key;
@@ -56,6 +57,7 @@ mod table;
 mod task;
 mod transaction;
 mod upgrade;
+mod work;
 
 #[cfg(test)]
 mod tests;
@@ -69,13 +71,14 @@ use cloud_channel_protocol::{ChannelName, MessageId, Module};
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use serde_json::value::RawValue;
 
-pub use devices::{DeviceChange, KnownDevices, MAX_DEVICES};
+pub use devices::MAX_DEVICES;
 pub use error::JournalError;
 pub use limits::JournalLimits;
 pub use number::{ArrivalNo, Seq, SeqBlock};
 pub use payload::{Digest, Payload};
 pub use record::{
-    Accepted, Admission, Contents, Dropped, Event, InboxEntry, ModuleState, Page, PageLimits, Push, Window,
+    Accepted, Admission, Contents, DeviceChange, Dropped, Event, InboxEntry, KnownDevices, ModuleState, Page,
+    PageLimits, Push, Window,
 };
 pub use sender::{InvalidSender, Sender};
 pub use size::JournalSize;
@@ -83,9 +86,10 @@ pub use task::Task;
 pub use transaction::Transaction;
 
 use backend::JournalFile;
+use fault::Fault;
 use folder::Folder;
-use table::{FORMAT, FORMAT_KEY, Fault, META, TALLY_KEY, Tally};
-use transaction::Work;
+use table::{FORMAT, FORMAT_KEY, META, TALLY_KEY, Tally};
+use work::Work;
 
 /// The store's page cache. The journal is read once, at the start; all else is appending and removing.
 const CACHE_BYTES: usize = 64 * 1024;

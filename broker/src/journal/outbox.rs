@@ -11,13 +11,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::error::JournalError;
+use super::fault::Fault;
 use super::key::{Keys, Number, number};
 use super::number::Seq;
 use super::record::Event;
-use super::table::{
-    DROPPABLE, EVENTS, Fault, OUTBOX, RETAINED, decode, encode, first, put, read, remove, take,
-};
-use super::transaction::Work;
+use super::table::{DROPPABLE, EVENTS, OUTBOX, RETAINED, decode, encode, first, put, read, remove, take};
+use super::work::Work;
 
 /// A row of the events table, whatever has become of the event.
 #[derive(Serialize, Deserialize)]

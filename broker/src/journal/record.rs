@@ -7,11 +7,11 @@ use cloud_channel_protocol::{ChannelName, MessageId, Module, ModuleName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::devices::KnownDevices;
 use super::number::{ArrivalNo, Seq};
 use super::payload::{Digest, Payload};
 use super::sender::Sender;
 use super::task::Task;
+use crate::hotplug::Device;
 use crate::witness::Witness;
 
 /// A push that wants to be accepted, or what stands in the row of pushes like one.
@@ -181,6 +181,18 @@ pub struct Page {
     pub reached: Seq,
     /// True if there is nothing behind it.
     pub is_last: bool,
+}
+
+/// What the journal knows of a machine's devices, each under its number; none before the first look.
+pub type KnownDevices = Option<Vec<(u64, Device)>>;
+
+/// A change of what is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceChange {
+    /// It is there, and like this.
+    Keep(u64, Device),
+    /// It has gone.
+    Forget(u64),
 }
 
 /// Everything that waits, and what the modules remember.

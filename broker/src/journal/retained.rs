@@ -9,13 +9,14 @@ use redb::ReadTransaction;
 
 use cloud_channel_protocol::ChannelName;
 
+use super::fault::Fault;
 use super::key::{Keys, Number, number};
 use super::limits::footprint;
 use super::number::Seq;
 use super::outbox::{Stamp, read_channel, read_event};
 use super::record::{Page, PageLimits, Window};
-use super::table::{EVENTS, Fault, META, RETAINED, TALLY_KEY, Tally, first_record, read, remove};
-use super::transaction::Work;
+use super::table::{EVENTS, META, RETAINED, TALLY_KEY, Tally, first_record, read, remove};
+use super::work::Work;
 
 /// Events that go with one commit at most: more than it can add, so that a smaller bound is reached in time.
 pub(super) const AT_ONCE: usize = 1_024;

@@ -11,13 +11,14 @@ use sha2::{Digest as _, Sha256};
 
 use cloud_channel_protocol::{MessageId, Module};
 
+use super::fault::Fault;
 use super::key::{Keys, Place};
 use super::number::ArrivalNo;
 use super::payload::{Digest, Payload};
 use super::record::{Accepted, Push};
 use super::sender::Sender;
-use super::table::{Fault, SEEN, SEEN_ORDER, encode, get, put, read, remove};
-use super::transaction::Work;
+use super::table::{SEEN, SEEN_ORDER, encode, get, put, read, remove};
+use super::work::Work;
 
 /// What is known of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,19 +1,17 @@
 //! A transaction: many changes, one durable commit.
 
-use redb::WriteTransaction;
-
 use cloud_channel_handlers::{Held, Preimage};
 use cloud_channel_protocol::{MessageId, Module};
 
 use super::Journal;
-use super::devices::DeviceChange;
 use super::error::JournalError;
-use super::limits::JournalLimits;
+use super::fault::Fault;
 use super::number::{ArrivalNo, Seq, SeqBlock};
-use super::record::{Admission, Event, Push};
+use super::record::{Admission, DeviceChange, Event, Push};
 use super::retained::AT_ONCE;
 use super::sender::Sender;
-use super::table::{Fault, META, TALLY_KEY, Tally, encode, put};
+use super::table::{META, TALLY_KEY, encode, put};
+use super::work::Work;
 
 /// Changes that become durable together, or not at all. Dropping it undoes them.
 ///
@@ -27,26 +25,6 @@ pub struct Transaction<'j> {
     journal: &'j mut Journal,
     work: Work,
     spoiled: bool,
-}
-
-/// The inside of a transaction: the store's own, and the counters as they will be.
-pub(super) struct Work {
-    pub(super) txn: WriteTransaction,
-    pub(super) tally: Tally,
-    pub(super) limits: JournalLimits,
-    /// The wall clock, in milliseconds since the Unix epoch, if it was told.
-    pub(super) wall_ms: Option<u64>,
-    /// True once there is something to commit.
-    pub(super) changed: bool,
-}
-
-impl std::fmt::Debug for Work {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Work")
-            .field("tally", &self.tally)
-            .field("changed", &self.changed)
-            .finish_non_exhaustive()
-    }
 }
 
 impl<'j> Transaction<'j> {

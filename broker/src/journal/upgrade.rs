@@ -2,10 +2,9 @@
 
 use redb::{Database, ReadableTable};
 
+use super::fault::Fault;
 use super::outbox::Stamp;
-use super::table::{
-    EVENTS, FORMAT, FORMAT_KEY, Fault, META, OUTBOX, RETAINED, TALLY_KEY, Tally, encode, get, put,
-};
+use super::table::{EVENTS, FORMAT, FORMAT_KEY, META, OUTBOX, RETAINED, TALLY_KEY, Tally, encode, get, put};
 
 /// The format that can be brought up to date.
 pub(super) const FORMER: u64 = 2;
