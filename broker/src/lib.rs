@@ -26,6 +26,7 @@ mod request;
 mod root_file;
 pub mod settings;
 mod shutdown;
+mod status_channel;
 pub mod transport;
 mod witness;
 

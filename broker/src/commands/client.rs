@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use super::arguments::Target;
 use crate::clock::Clock;
 use crate::conversation::Conversation;
-use crate::driver::status::CHANNEL as STATUS_CHANNEL;
+use crate::status_channel::STATUS_CHANNEL;
 use crate::transport::dial::{Dialler, Line};
 
 /// How long a daemon may take to answer.

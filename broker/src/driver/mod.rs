@@ -15,6 +15,7 @@
 
 mod alarm;
 mod allowance;
+mod counters;
 mod deferred;
 mod events;
 mod hardware;
@@ -26,7 +27,7 @@ mod receipt;
 mod replays;
 mod sessions;
 mod speaker;
-pub(crate) mod status;
+mod status;
 mod trials;
 mod words;
 
@@ -52,6 +53,7 @@ use crate::ids::RandomIds;
 use crate::link::LinkHandle;
 use crate::policy::PeerPolicy;
 use crate::shutdown::Watchdog;
+use crate::status_channel::STATUS_CHANNEL;
 use crate::transport::registry::ConnectionRegistry;
 use crate::transport::websocket::Sent;
 
@@ -95,7 +97,7 @@ pub(crate) struct Driver {
     trials: trials::Trials,
     /// Changes of the kernel's links that were not looked at yet.
     kernel_links: Burst,
-    counters: status::Counters,
+    counters: counters::Counters,
     /// Events from before the journal was open.
     early: Vec<crate::clerk::Draft>,
     ready: bool,
@@ -114,7 +116,7 @@ impl Driver {
     pub(crate) fn new(mut parts: Parts) -> Self {
         let policy = Box::new(parts.policy.clone());
         let mut server = Server::new(parts.server.clone(), policy, Box::new(RandomIds));
-        let accepts = ["/cloudinit/**", status::CHANNEL]
+        let accepts = ["/cloudinit/**", STATUS_CHANNEL]
             .map(|text| ChannelPattern::parse(text).expect("a constant is a pattern"));
         for extension in std::mem::take(&mut parts.extensions) {
             server.extend(extension);
@@ -130,7 +132,7 @@ impl Driver {
             replays: replays::Replays::default(),
             trials: trials::Trials::default(),
             kernel_links: Burst::default(),
-            counters: status::Counters::default(),
+            counters: counters::Counters::default(),
             early: Vec::new(),
             ready: false,
             stopping: false,

@@ -6,10 +6,11 @@ use cloud_channel_protocol::{
 };
 use tracing::Span;
 
+use super::Driver;
 use super::speaker::Speaker;
-use super::{Driver, status};
 use crate::clerk::{Admit, AdmittedWork, Draft, Order, Question};
 use crate::request::{Asker, Request};
+use crate::status_channel::STATUS_CHANNEL;
 
 impl Driver {
     /// Looks at a publish of a session; its reply waits for the verdict.
@@ -26,7 +27,7 @@ impl Driver {
         sender: &Sender,
         publication: Publication,
     ) -> Result<(), BayeuxError> {
-        if publication.channel.as_str() == status::CHANNEL {
+        if publication.channel.as_str() == STATUS_CHANNEL {
             return self.tell_status(asker, publication.id.as_ref());
         }
         match self.topic_of(&publication)? {

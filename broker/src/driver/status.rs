@@ -2,37 +2,13 @@
 //! for whoever measures.
 
 use cloud_channel_protocol::server::{Input, Peer, SecurityPolicy};
-use cloud_channel_protocol::{BayeuxError, ChannelName, CloudinitExt, ErrorCode, MessageId, Publication};
+use cloud_channel_protocol::{BayeuxError, CloudinitExt, ErrorCode, MessageId, Publication};
 use serde_json::{Map, Value, json};
 
 use super::Driver;
-use crate::journal::Dropped;
-use crate::metrics::{Depth, EventFigures, LinkFigures, ProcessFigures, Reader, Snapshot};
+use crate::metrics::{EventFigures, LinkFigures, ProcessFigures, Reader, Snapshot};
 use crate::request::Asker;
-
-/// Where to ask.
-pub(crate) const CHANNEL: &str = "/service/cloud-channel/status";
-
-/// What is counted since the start, beside what the server counts.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    /// Events of ours that went out.
-    pub(super) events: u64,
-    /// Events that could not be kept; who listened then has them.
-    pub(super) lost: u64,
-    /// Events dropped from a full journal, over its whole life.
-    pub(super) dropped: Dropped,
-    /// Messages of the dialled side that were not taken; what sessions are refused, the server counts.
-    pub(super) refused_of_link: u64,
-    /// Events that the management server did not take.
-    pub(super) refused_by_link: u64,
-    /// How often the link has come up.
-    pub(super) link_ups: u64,
-    /// How often links were looked at because they had changed.
-    pub(super) link_changes: u64,
-    /// What has waited for the driver.
-    pub(super) happenings: Depth,
-}
+use crate::status_channel::status_channel;
 
 impl Driver {
     pub(super) fn tell_status(&mut self, asker: Asker, id: Option<&MessageId>) -> Result<(), BayeuxError> {
@@ -43,7 +19,7 @@ impl Driver {
         self.accept(&asker);
         let ext = CloudinitExt { cause: id.cloned(), ..CloudinitExt::default() };
         let publication = Publication {
-            channel: channel(),
+            channel: status_channel(),
             id: None,
             data: serde_json::value::to_raw_value(&status).expect("a JSON value serialises"),
             ext: Some(ext.to_ext()),
@@ -62,7 +38,7 @@ impl Driver {
     /// Figures are for whom the status is.
     fn may_read(&self, peer: &Peer) -> Result<(), BayeuxError> {
         let principal = self.parts.policy.admit_unconnected(peer)?;
-        if self.parts.policy.may_publish(&principal, &channel()) {
+        if self.parts.policy.may_publish(&principal, &status_channel()) {
             return Ok(());
         }
         let text = "the rules of `authority` do not let this peer `get` the daemon's status";
@@ -124,10 +100,6 @@ impl Driver {
         }
         status
     }
-}
-
-fn channel() -> ChannelName {
-    ChannelName::parse(CHANNEL).expect("a constant is a channel")
 }
 
 /// What goes in and out.

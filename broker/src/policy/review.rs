@@ -139,7 +139,7 @@ const TOPICS: [(&str, &[Action]); 16] = {
         ("/cloudinit/<instance-id>/modules-final", &[Publish, Subscribe]),
         ("/cloudinit/<instance-id>/modules-final/*", &[Publish, Subscribe]),
         ("/cloudinit/<instance-id>/reporting/*", &[Publish, Subscribe]),
-        (crate::driver::status::CHANNEL, &[Get]),
+        (crate::status_channel::STATUS_CHANNEL, &[Get]),
     ]
 };
 

@@ -7,7 +7,7 @@ use cloud_channel_protocol::{ChannelName, HOST_CID, InstanceId, Place, Topic, Ve
 use super::HostPorts;
 use super::pattern::RulePattern;
 use super::who::{UnixUser, VsockPeer, Who};
-use crate::driver::status;
+use crate::status_channel::STATUS_CHANNEL;
 
 /// Most rules: what a peer may do is kept as one bit for each.
 pub const MOST_RULES: usize = 64;
@@ -28,7 +28,7 @@ impl Action {
     #[must_use]
     pub fn of_publish(channel: &ChannelName) -> Self {
         let asks = matches!(Place::of(channel), Place::Instance(_, Some(Topic::Config(Verb::Get, _))));
-        if asks || channel.as_str() == status::CHANNEL { Self::Get } else { Self::Publish }
+        if asks || channel.as_str() == STATUS_CHANNEL { Self::Get } else { Self::Publish }
     }
 }
 
