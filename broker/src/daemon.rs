@@ -22,11 +22,12 @@ use crate::settings::{ExtensionName, FragmentError, Settings, SocketMode};
 use crate::shutdown::{Watchdog, notify_stopping, signalled};
 use crate::transport::budget::Budgets;
 use crate::transport::dial::Dialler;
-use crate::transport::http::{Offers, Web, serve};
+use crate::transport::http::serve;
 use crate::transport::inherited::{self, InheritedSocket};
 use crate::transport::listener::{ListenError, Listener};
 use crate::transport::registry::ConnectionRegistry;
 use crate::transport::tls::{TlsError, TlsServer};
+use crate::transport::web::{Offers, Web};
 
 /// How long the end may take. What is not done by then is taken up from the journal after the next start.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(60);

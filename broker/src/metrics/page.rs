@@ -13,7 +13,7 @@ use super::exposition::CONTENT_TYPE;
 use super::families::render;
 use super::{ProcessFigures, Reader};
 use crate::happening::Happening;
-use crate::transport::http::Web;
+use crate::transport::web::Web;
 
 /// On the listeners of events: for whom the rules let `get` the daemon's status.
 pub(crate) async fn judged(web: State<Arc<Web>>, Extension(peer): Extension<Peer>) -> Response {

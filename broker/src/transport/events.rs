@@ -12,9 +12,9 @@ use cloud_channel_protocol::server::{BearerToken, Peer};
 use hyper::Request;
 use hyper::body::Incoming;
 
-use super::http::Web;
 use super::origin::Origin;
 use super::watch::Watch;
+use super::web::Web;
 use super::{longpoll, websocket};
 
 /// Longest bearer token, in bytes.

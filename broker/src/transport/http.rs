@@ -13,8 +13,8 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use cloud_channel_protocol::error_chain;
 use cloud_channel_protocol::server::Peer;
-use cloud_channel_protocol::{Limits, error_chain};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -25,20 +25,19 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::body::{self, BodyError, RETRY_AFTER};
-use super::budget::Budgets;
 use super::coding;
 use super::door::Door;
 use super::events;
 use super::host;
 use super::listener::{Accepted, Listener};
 use super::ration::Ration;
-use super::registry::ConnectionRegistry;
 use super::scratch::linger;
 use super::stream::Stream;
 use super::watch::{Note, Watch, Watched};
+use super::web::{Offers, Web};
 use super::websocket::Upgrade;
 use crate::guest::webhook;
-use crate::happening::{DriverHandle, Happening};
+use crate::happening::Happening;
 use crate::metrics::page;
 
 /// How long a request elsewhere than on the events path may take, its body's arrival included.
@@ -48,28 +47,6 @@ const MAX_HEAD: usize = 16 * 1024;
 
 /// The least time between two lines about streams that could not be secured.
 const REFUSALS_PAUSE: Duration = Duration::from_secs(10);
-
-/// What every request needs.
-#[derive(Clone)]
-pub(crate) struct Web {
-    pub(crate) driver: DriverHandle,
-    pub(crate) registry: Arc<ConnectionRegistry>,
-    pub(crate) limits: Limits,
-    /// What input that nobody has looked at may take.
-    pub(crate) budgets: Arc<Budgets>,
-    /// The origins of web pages that may speak Bayeux with us, besides our own: `https://console.example`.
-    pub(crate) allowed_origins: Vec<String>,
-    pub(crate) offers: Offers,
-}
-
-/// What a listener is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Offers {
-    /// Bayeux, and cloud-init's reports; on a Unix socket the metrics too.
-    Events,
-    /// The metrics, and nothing else.
-    Metrics,
-}
 
 /// Accepts streams and serves each in a task of its own, until the driver ends.
 pub(crate) async fn serve(mut listener: Listener, web: Web) {

@@ -19,10 +19,10 @@ use tokio::time::timeout;
 
 use super::body::{self, BodyError, RETRY_AFTER};
 use super::exchange::Exchange;
-use super::http::Web;
 use super::intake::Intake;
 use super::registry::Answer;
 use super::watch::Watch;
+use super::web::Web;
 use super::{form, messages::Messages};
 use crate::happening::Happening;
 

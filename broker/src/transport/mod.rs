@@ -5,6 +5,7 @@
 //!
 //! - `http` accepts streams and has the routes; `door` bounds how many there are, `watch` looks at those that speak HTTP, with
 //!   its deadlines.
+//! - `web` is what every request needs to be answered.
 //! - `events` answers on `/events`: `websocket` takes over streams that are upgraded, `longpoll` answers the others, each as an
 //!   `exchange` that is the core's from beginning to end.
 //! - `family` is what a peer comes over.
@@ -36,6 +37,7 @@ mod stream;
 pub mod tls;
 mod vsock;
 mod watch;
+pub(crate) mod web;
 pub(crate) mod websocket;
 
 pub use family::{Family, InvalidFamily};

@@ -17,9 +17,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::budget::Budgets;
-use super::http::{Offers, Web, serve};
+use super::http::serve;
 use super::listener::Listener;
 use super::registry::ConnectionRegistry;
+use super::web::{Offers, Web};
 use crate::happening::{DriverHandle, Happening, Happenings};
 
 /// A listener that is served, and what its driver hears.

@@ -20,9 +20,9 @@ use super::frame::Purpose;
 use super::reader::{End, FrameReader, Taken};
 use super::slot::{Line, Slot};
 use crate::happening::{DriverEnded, DriverHandle, Happening, Telling};
-use crate::transport::http::Web;
 use crate::transport::registry::ConnectionRegistry;
 use crate::transport::scratch::{READ_SIZE, linger};
+use crate::transport::web::Web;
 use crate::transport::{MESSAGE_DEADLINE, Stream, WRITE_DEADLINE};
 
 /// How long the answer to what came together with the end of a stream is waited for.

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::connection::Connection;
 use crate::transport::Stream;
-use crate::transport::http::Web;
+use crate::transport::web::Web;
 
 /// How long sixteen bytes are in base64, `==` at the end.
 const KEY_SIZE: usize = 24;
