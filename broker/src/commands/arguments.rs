@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use cloud_channel_protocol::server::BearerToken;
 use cloud_channel_protocol::server::ReplayFrom;
 use cloud_channel_protocol::{ChannelName, ChannelPattern, Endpoint, InstanceId};
 
 use super::network_arguments::NetworkCommand;
-use crate::settings::{DialIdentity, DialTlsSettings, LogFormat, Overrides, default_socket};
+use super::target::Target;
+use crate::settings::{LogFormat, Overrides};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -107,50 +106,6 @@ impl From<RunArguments> for Overrides {
             dev: run.dev,
             log_format: run.log_format,
         }
-    }
-}
-
-/// Which daemon to talk to.
-#[derive(Debug, Args)]
-pub(super) struct Target {
-    /// The daemon's endpoint; without it, its Unix socket.
-    #[arg(long, value_name = "URL", value_parser = |text: &str| Endpoint::parse(text))]
-    endpoint: Option<Endpoint>,
-    /// A file with the bearer token to show.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    /// The daemon's --root, to find its Unix socket.
-    #[arg(long, value_name = "DIR", default_value = "/", conflicts_with = "endpoint")]
-    root: PathBuf,
-    /// Over TLS: the authorities that judge the endpoint's certificate, PEM; without it, the system's.
-    #[arg(long, value_name = "FILE", requires = "endpoint")]
-    ca: Option<PathBuf>,
-    /// Over TLS: the certificate to show, PEM, with --key.
-    #[arg(long, value_name = "FILE", requires_all = ["endpoint", "key"])]
-    certificate: Option<PathBuf>,
-    /// Over TLS: the private key of --certificate, PEM.
-    #[arg(long, value_name = "FILE", requires = "certificate")]
-    key: Option<PathBuf>,
-}
-
-impl Target {
-    pub(super) fn endpoint(&self) -> Endpoint {
-        self.endpoint.clone().unwrap_or_else(|| default_socket(&self.root))
-    }
-
-    /// The token to show, if there is one.
-    pub(super) fn token(&self) -> anyhow::Result<Option<BearerToken>> {
-        let Some(path) = &self.token_file else { return Ok(None) };
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        Ok(Some(BearerToken::new(text.trim().to_owned())))
-    }
-
-    /// Whom to trust at the endpoint, and what to show.
-    pub(super) fn tls(&self) -> DialTlsSettings {
-        let pair = self.certificate.clone().zip(self.key.clone());
-        let identity = pair.map(|(certificate, key)| DialIdentity { certificate, key });
-        DialTlsSettings { ca: self.ca.clone(), identity }
     }
 }
 

@@ -14,7 +14,7 @@ use cloud_channel_protocol::{
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout_at};
 
-use super::arguments::Target;
+use super::target::Target;
 use crate::clock::Clock;
 use crate::conversation::Conversation;
 use crate::status_channel::STATUS_CHANNEL;

@@ -13,6 +13,7 @@ mod publish;
 mod set;
 mod status;
 mod subscribe;
+mod target;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

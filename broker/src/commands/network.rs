@@ -5,10 +5,10 @@ use cloud_channel_protocol::{
 };
 use serde_json::{Value, json};
 
-use super::arguments::Target;
 use super::client::with_session;
 use super::network_arguments::{FollowArguments, NetworkCommand, RollbackArguments, WordArguments};
 use super::set::{Finish, follow};
+use super::target::Target;
 use super::{FAILED, OK, refused};
 
 pub(super) async fn run(command: NetworkCommand) -> anyhow::Result<u8> {

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::arguments::Target;
+use super::target::Target;
 
 /// Say what is to become of the network's last change, and whether cloud-init configures the network.
 ///
