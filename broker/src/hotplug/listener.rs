@@ -17,12 +17,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use super::Observed;
 use super::device::Device;
 use super::figures::Figures;
 use super::inventory::{Fact, Inventory};
 use super::links::{self, Links};
 use super::matching::Since;
+use super::observed::Observed;
 use super::socket::{KernelSocket, Received};
 use super::sysfs::Sysfs;
 use super::uevent::{self, Action, Uevent};

@@ -14,6 +14,7 @@ mod kind;
 mod links;
 mod listener;
 mod matching;
+mod observed;
 mod socket;
 mod sysfs;
 #[cfg(test)]
@@ -33,20 +34,13 @@ pub use ignore::NameGlob;
 pub(crate) use inventory::Fact;
 use inventory::Inventory;
 use listener::{Listener, Surroundings};
+pub(crate) use observed::Observed;
 use socket::KernelSocket;
 use sysfs::Sysfs;
 
 use crate::happening::DriverHandle;
 use crate::journal::KnownDevices;
 use crate::settings::HotplugSettings;
-
-/// Facts to be recorded and published, in order.
-#[derive(Debug)]
-pub(crate) struct Observed {
-    pub(crate) facts: Vec<Fact>,
-    /// Told when they are durable.
-    pub(crate) recorded: oneshot::Sender<()>,
-}
 
 /// What the driver has of the listeners.
 #[derive(Debug, Default)]

@@ -8,35 +8,25 @@
 //! The machine is not touched before the clerk has said that the files' present state is durable.
 
 mod ending;
+mod report;
 #[cfg(test)]
 mod tests;
 mod trial_end;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::sync_channel;
+use std::time::Instant;
 
 use cloud_channel_handlers::{
     Held, Outcome, Preimage, System, apply, config_module, put_back, take_back, undo,
 };
-use cloud_channel_protocol::Module;
 
 pub(crate) use self::ending::Ending;
+pub(crate) use self::report::JobReport;
 pub(crate) use self::trial_end::TrialEnd;
 use crate::happening::{DriverHandle, Happening};
-use crate::journal::{ArrivalNo, InboxEntry, Task};
-
-/// What a job tells the driver.
-#[derive(Debug)]
-pub(crate) enum JobReport {
-    /// It has a plan and waits for the word to go.
-    Begin { arrival: ArrivalNo, module: Module, preimage: Preimage, go: SyncSender<()> },
-    /// Everything is done, and it may have cut the machine off: it waits for the end of its trial.
-    OnTrial { arrival: ArrivalNo, module: Module, end: SyncSender<TrialEnd> },
-    /// It is over.
-    Ended { arrival: ArrivalNo, module: Module, ending: Ending, took: Duration },
-}
+use crate::journal::{InboxEntry, Task};
 
 /// Everything a job needs.
 pub(crate) struct Job {

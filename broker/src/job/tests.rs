@@ -1,10 +1,11 @@
 //! Jobs on a machine in memory, with a driver that records what it is told.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use cloud_channel_handlers::system::MemorySystem;
 use cloud_channel_handlers::{FileState, Invocation, UndoCommand};
-use cloud_channel_protocol::EventResult;
+use cloud_channel_protocol::{EventResult, Module};
 use serde_json::value::RawValue;
 
 use super::*;

@@ -1,84 +1,30 @@
 //! The dialled link: keeps one session at a management server, over whichever endpoint of an ordered list works.
 
+mod handle;
+mod report;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use cloud_channel_protocol::client::{Backoff, Client, ClientConfig, ClientOutput, PublishFailure};
 use cloud_channel_protocol::{
-    Branch, ChannelPattern, CloudinitExt, Endpoint, InstanceId, MessageId, Publication, Topic, error_chain,
+    Branch, ChannelPattern, CloudinitExt, Endpoint, InstanceId, Topic, error_chain,
 };
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
+pub(crate) use self::handle::{LinkHandle, LinkOrder};
+pub(crate) use self::report::LinkReport;
 use crate::clock::Clock;
 use crate::conversation::Conversation;
 use crate::happening::{DriverEnded, DriverHandle, Happening};
 use crate::ids::random_u64;
 use crate::transport::dial::Dialler;
 
-/// Orders that wait for the link; the driver keeps the rest.
-const QUEUE: usize = 128;
 /// Publishes that await their reply: the driver's window of events and as many answers, with room to spare.
 const MAX_IN_FLIGHT: usize = 256;
 /// First and longest pause between rounds of dialling.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
-
-/// What the driver wants of the link.
-#[derive(Debug)]
-pub(crate) enum LinkOrder {
-    Publish(Publication),
-    /// Everything of this batch is durable.
-    Confirm(u64),
-    /// Find out whether the server is there, both ways.
-    Probe,
-    Stop,
-}
-
-/// What the link tells the driver.
-#[derive(Debug)]
-pub(crate) enum LinkReport {
-    Up {
-        endpoint: String,
-        resumed: bool,
-    },
-    Down {
-        reason: String,
-    },
-    Event(Publication),
-    BatchEnd(u64),
-    /// A publish's fate: taken, refused with the server's words, or lost with its stream.
-    Reply {
-        id: MessageId,
-        result: Result<(), Option<String>>,
-    },
-    /// It is there: it has answered a probe.
-    Proven,
-}
-
-/// How the driver reaches the link.
-#[derive(Debug, Clone)]
-pub(crate) struct LinkHandle {
-    orders: mpsc::Sender<LinkOrder>,
-    endpoints: Vec<String>,
-}
-
-impl LinkHandle {
-    /// Gives an order; false if too many wait or the link has ended.
-    pub(crate) fn order(&self, order: LinkOrder) -> bool {
-        self.orders.try_send(order).is_ok()
-    }
-
-    /// Ends the session and the link.
-    pub(crate) fn stop(&self) {
-        if !self.order(LinkOrder::Stop) {
-            tracing::debug!("the link has ended already, or ends with the process");
-        }
-    }
-
-    pub(crate) fn endpoints(&self) -> &[String] {
-        &self.endpoints
-    }
-}
 
 /// The task's own state.
 pub(crate) struct Link {
@@ -129,10 +75,8 @@ impl Link {
         for branch in [Branch::Config, Branch::Hotplug] {
             client.subscribe(clock.now(), Topic::branch(instance, branch));
         }
-        let (sender, orders) = mpsc::channel(QUEUE);
-        let names = endpoints.iter().map(ToString::to_string).collect();
+        let (handle, orders) = LinkHandle::new(&endpoints);
         let backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
-        let handle = LinkHandle { orders: sender, endpoints: names };
         let complaints = vec![String::new(); endpoints.len()];
         (
             handle,
