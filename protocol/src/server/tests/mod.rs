@@ -8,6 +8,7 @@ mod exchanges;
 mod extensions;
 mod handshake;
 mod heartbeat;
+mod invariants;
 mod model;
 mod offers;
 mod overflow;
