@@ -19,6 +19,9 @@ pub struct Limits {
     pub json_depth: usize,
     /// Sessions alive at a time. Over it: a handshake is refused with 503 and the advice to come back.
     pub sessions: usize,
+    /// Sessions of one peer: an IPv4 address, the upper half of an IPv6 address, a user of this machine, a vsock CID.
+    /// Over it: as `sessions`.
+    pub sessions_per_peer: usize,
     /// Streams of one family (TCP, Unix, vsock) that have no session. Over it: the oldest of them is closed.
     pub unbound_connections: usize,
     /// Subscriptions of one session. Over it: the subscribe is refused with 403.
@@ -39,6 +42,15 @@ pub struct Limits {
     pub handshake_deadline: Duration,
 }
 
+impl Limits {
+    /// How many of all sessions one peer may have unless somebody says otherwise: all but an eighth of them, at least
+    /// one. Many machines may be behind one address, so it is as much as leaves room for others.
+    #[must_use]
+    pub const fn sessions_for_one(sessions: usize) -> usize {
+        if sessions <= 1 { sessions } else { sessions - sessions.div_ceil(8) }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -48,6 +60,7 @@ impl Default for Limits {
             batch_messages: 4_096,
             json_depth: 64,
             sessions: 1_024,
+            sessions_per_peer: Self::sessions_for_one(1_024),
             unbound_connections: 256,
             subscriptions_per_session: 256,
             queued_messages: 1_000,

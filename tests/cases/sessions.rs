@@ -4,7 +4,9 @@ use cloud_channel_tests::guest::Launch;
 use cloud_channel_tests::message::{assert_accepted, assert_refused, finishes, result, seq};
 use cloud_channel_tests::peer::Peer;
 use cloud_channel_tests::sandbox::Sandbox;
+use cloud_channel_tests::stream::Address;
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
 use crate::payloads::card;
 
@@ -86,5 +88,37 @@ async fn what_is_not_acknowledged_is_told_again() {
     peer.request(connect(&batch, 0)).await;
     assert_eq!(numbers(&peer), once);
     pusher.waiting(0).await;
+    guest.stop().await;
+}
+
+/// A peer with another address of the loopback.
+async fn neighbour(address: &Address) -> Peer {
+    let Address::Tcp(address) = address else { panic!("not TCP: {address:?}") };
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    Peer::over(Box::new(socket.connect(address.parse().unwrap()).await.unwrap()), &[]).await
+}
+
+#[tokio::test]
+async fn one_peer_cannot_take_all_sessions() {
+    let sandbox = Sandbox::machine();
+    sandbox.write("etc/cloud-channel/config.yaml", "limits: {sessions: 20, sessions-per-peer: 3}\n");
+    let guest = Launch::on(&sandbox).dev().tcp().start().await;
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        taken.push(Peer::join(&guest.tcp()).await);
+    }
+    let mut further = Peer::open(&guest.tcp()).await;
+    let reply = further.handshake().await;
+    assert_refused(&reply, &["503::", "of one peer", "the limit is 3"]);
+    assert_eq!(reply["advice"]["reconnect"], "handshake", "{reply}");
+
+    assert_accepted(&neighbour(&guest.tcp()).await.handshake().await);
+    let mut local = guest.join().await;
+    let status = local.status().await;
+    assert_eq!((&status["sessions"], &status["messages"]["refused"]), (&json!(5), &json!(1)), "{status}");
+    taken.remove(0).leave().await;
+    assert_accepted(&further.handshake().await);
+    assert_refused(&Peer::open(&guest.tcp()).await.handshake().await, &["503::", "of one peer"]);
     guest.stop().await;
 }

@@ -28,10 +28,14 @@ struct Limit {
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
+/// What one peer may have by default follows it.
+const ALL_SESSIONS: &str = "limits.sessions";
+
 /// The upper ends are what a machine with some memory to spare can bear; each limit bounds memory, so none can be
 /// lifted.
-const LIMITS: [Limit; 12] = [
-    limit("limits.sessions", Measure::Count(1, 100_000), |limits| &mut limits.sessions),
+const LIMITS: [Limit; 13] = [
+    limit(ALL_SESSIONS, Measure::Count(1, 100_000), |limits| &mut limits.sessions),
+    limit("limits.sessions-per-peer", Measure::Count(1, 100_000), |limits| &mut limits.sessions_per_peer),
     limit("limits.unbound-connections", Measure::Count(1, 100_000), |limits| &mut limits.unbound_connections),
     limit("limits.subscriptions", Measure::Count(1, 65_536), |limits| &mut limits.subscriptions_per_session),
     limit("limits.message-bytes", Measure::Bytes(KIB, 16 * MIB), |limits| &mut limits.message_bytes),
@@ -122,22 +126,39 @@ impl ServerDraft {
     }
 
     pub(super) fn rows(&self, rows: &mut Vec<Row>) {
-        let mut defaults = Limits::default();
+        let mut limits = self.limits();
         for (limit, value) in LIMITS.iter().zip(&self.limits) {
-            let default = *(limit.place)(&mut defaults);
-            rows.push(value.row(|number| limit.show(number.unwrap_or(default))));
+            let number = *(limit.place)(&mut limits);
+            rows.push(value.row(|_| limit.show(number)));
         }
         for value in [&self.handshake, &self.timeout, &self.interval, &self.max_interval] {
             rows.push(value.row(|duration| show_duration(*duration)));
         }
     }
 
-    pub(super) fn finish(self) -> Result<ServerConfig, String> {
-        let mut config = ServerConfig::default();
+    /// Those that were set, and what the others are beside them.
+    fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
         for (limit, value) in LIMITS.iter().zip(&self.limits) {
             if let Some(number) = value.value {
-                *(limit.place)(&mut config.limits) = number;
+                *(limit.place)(&mut limits) = number;
             }
+            if limit.name == ALL_SESSIONS {
+                // Before its own turn.
+                limits.sessions_per_peer = Limits::sessions_for_one(limits.sessions);
+            }
+        }
+        limits
+    }
+
+    pub(super) fn finish(self) -> Result<ServerConfig, String> {
+        let mut config = ServerConfig { limits: self.limits(), ..ServerConfig::default() };
+        let Limits { sessions, sessions_per_peer, .. } = config.limits;
+        if sessions_per_peer > sessions {
+            return Err(format!(
+                "`limits.sessions-per-peer` is {sessions_per_peer} and `limits.sessions` is {sessions}: expected one \
+                 peer's share to be no more than all"
+            ));
         }
         let Limits { message_bytes, batch_bytes, input_bytes, queued_bytes, .. } = config.limits;
         if message_bytes > batch_bytes {

@@ -71,7 +71,8 @@ fn groups_are_merged_key_by_key_and_lists_as_a_whole() {
          replay: {events: 5, age: 12h}\nextensions: [timestamp]\nactivity: 10min\nmetrics: {listen: [\"http://127.0.0.1:9100\"]}\n",
     );
     let settings = load(root.path(), Overrides::default()).unwrap();
-    assert_eq!((settings.server.limits.sessions, settings.server.limits.message_bytes), (20, 65_536));
+    let limits = &settings.server.limits;
+    assert_eq!((limits.sessions, limits.sessions_per_peer, limits.message_bytes), (20, 17, 65_536));
     assert_eq!(settings.server.advice.timeout, Duration::from_secs(5));
     assert_eq!(settings.server.max_interval, Duration::from_millis(500));
     assert!(settings.allowed_origins.is_empty());
@@ -84,8 +85,34 @@ fn groups_are_merged_key_by_key_and_lists_as_a_whole() {
     assert_eq!(settings.activity, Some(Duration::from_secs(600)));
     assert_eq!(settings.metrics_listen.len(), 1);
     let shown = settings.origins.to_string();
-    for row in ["limits.sessions", "20   # ", "10-a.yaml", "64KiB", "12h", "10min", "timestamp"] {
+    for row in [
+        "limits.sessions",
+        "20   # ",
+        "limits.sessions-per-peer",
+        "17   # ",
+        "10-a.yaml",
+        "64KiB",
+        "12h",
+        "10min",
+        "timestamp",
+    ] {
         assert!(shown.contains(row), "{row} is missing in\n{shown}");
+    }
+}
+
+#[test]
+fn a_peers_share_follows_the_sessions_unless_it_is_set() {
+    let root = tempfile::tempdir().unwrap();
+    for (limits, expected) in [
+        ("{}", 896),
+        ("{sessions: 20000}", 17_500),
+        ("{sessions: 1}", 1),
+        ("{sessions: 20000, sessions-per-peer: 5}", 5),
+        ("{sessions-per-peer: 1024}", 1_024),
+    ] {
+        put(root.path(), CONFIG_FILE, &format!("limits: {limits}\n"));
+        let settings = load(root.path(), Overrides::default()).unwrap();
+        assert_eq!(settings.server.limits.sessions_per_peer, expected, "{limits}");
     }
 }
 
@@ -132,6 +159,10 @@ fn faults_in_groups_name_line_and_key() {
     for (text, parts) in [
         ("limits: {sesions: 1}".to_owned(), vec!["line 1", "sesions", "did you mean `sessions`"]),
         ("limits:\n  sessions: 0".to_owned(), vec!["line 2", "limits.sessions", "1 to 100000", "`0`"]),
+        (
+            "limits: {sessions: 5, sessions-per-peer: 6}".to_owned(),
+            vec!["sessions-per-peer` is 6", "`limits.sessions` is 5"],
+        ),
         ("limits: {message-bytes: 1GB}".to_owned(), vec!["limits.message-bytes", "64KiB", "`1GB`"]),
         ("limits: {message-bytes: 2MiB}".to_owned(), vec!["limits.message-bytes", "limits.batch-bytes"]),
         ("limits: {batch-bytes: 32MiB}".to_owned(), vec!["limits.batch-bytes", "limits.input-bytes"]),

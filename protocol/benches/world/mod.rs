@@ -56,7 +56,12 @@ pub(crate) struct World {
 impl World {
     /// A server with room for what the benchmarks need.
     pub(crate) fn new() -> Self {
-        let limits = Limits { sessions: 100_000, subscriptions_per_session: 1_000, ..Limits::default() };
+        let limits = Limits {
+            sessions: 100_000,
+            sessions_per_peer: 100_000,
+            subscriptions_per_session: 1_000,
+            ..Limits::default()
+        };
         let config = ServerConfig { limits, ..ServerConfig::default() };
         let server = Server::new(config, Box::new(Open), Box::new(Counter(0)));
         Self { server, connections: 0, now: Now { uptime: Duration::from_secs(1), wall: Duration::ZERO } }

@@ -8,6 +8,7 @@ use super::policy::Principal;
 use super::probe::Probe;
 use super::reply::{Origin, Reply};
 use super::session::{HeldConnect, SessionKey};
+use super::source::Source;
 use super::subscriptions::Granted;
 use super::{ConnectionId, Server};
 use crate::advice::{ReceivedAdvice, Reconnect};
@@ -57,9 +58,16 @@ impl Server {
             return Err(BayeuxError::new(ErrorCode::ConnectionTypes, types.join(" "), text));
         }
         let stream = self.connections.get(connection).ok_or_else(BayeuxError::unknown_client)?;
-        let others = self.sessions.len() - usize::from(stream.session.is_some());
-        if others >= self.config.limits.sessions {
+        // The one that it would replace is one of the same peer.
+        let former = usize::from(stream.session.is_some_and(|key| self.sessions.get(key).is_some()));
+        if self.sessions.len() - former >= self.config.limits.sessions {
             return Err(BayeuxError::busy("Too many sessions, come back later"));
+        }
+        let limit = self.config.limits.sessions_per_peer;
+        if self.sessions.of_source(Source::of(&stream.peer.address)) - former >= limit {
+            let text =
+                format!("Too many sessions of one peer, the limit is {limit}: end one, or come back later");
+            return Err(BayeuxError::busy(&text));
         }
         self.policy.admit(&stream.peer, fields.ext)
     }

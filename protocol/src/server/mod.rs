@@ -23,6 +23,7 @@ mod queue;
 mod receive;
 mod reply;
 mod session;
+mod source;
 mod stats;
 mod subscriptions;
 #[cfg(test)]

@@ -10,6 +10,8 @@
 //! travel with the responses to its requests; either way another connection of the same party continues it by naming
 //! its clientId.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +21,7 @@ use super::policy::{Peer, Principal};
 use super::probe::Probe;
 use super::queue::SessionQueue;
 use super::reply::Origin;
+use super::source::Source;
 use crate::channel::ChannelPattern;
 use crate::ids::{ClientId, ConnectionId};
 use crate::number_map::NumberMap;
@@ -116,6 +119,8 @@ pub(super) struct Sessions {
     /// Each in a box, as connections are.
     by_key: NumberMap<SessionKey, Box<Session>>,
     by_client: NumberMap<ClientId, SessionKey>,
+    /// How many a peer has; none with none. Peers have a say in what they are called, so its hash is not a simple one.
+    by_source: HashMap<Source, usize>,
     /// How many there have been.
     begun: u64,
 }
@@ -125,6 +130,7 @@ impl Sessions {
         let key = SessionKey(NonZeroU64::MIN.saturating_add(self.begun));
         self.begun += 1;
         self.by_client.insert(session.client, key);
+        *self.by_source.entry(Source::of(&session.peer.address)).or_default() += 1;
         self.by_key.insert(key, Box::new(session));
         key
     }
@@ -132,6 +138,12 @@ impl Sessions {
     pub(super) fn remove(&mut self, key: SessionKey) -> Option<Box<Session>> {
         let session = self.by_key.remove(&key)?;
         self.by_client.remove(&session.client);
+        if let Entry::Occupied(mut count) = self.by_source.entry(Source::of(&session.peer.address)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
         Some(session)
     }
 
@@ -159,5 +171,16 @@ impl Sessions {
 
     pub(super) fn len(&self) -> usize {
         self.by_key.len()
+    }
+
+    /// How many one peer has.
+    pub(super) fn of_source(&self, source: Source) -> usize {
+        self.by_source.get(&source).copied().unwrap_or(0)
+    }
+
+    /// How many peers have one at least.
+    #[cfg(test)]
+    pub(super) fn sources(&self) -> usize {
+        self.by_source.len()
     }
 }

@@ -1,7 +1,10 @@
 //! What must hold inside the server after every step of a model.
 
+use std::collections::HashMap;
+
 use super::super::Carrier;
 use super::super::policy::Family;
+use super::super::source::Source;
 use super::model::Model;
 
 impl Model {
@@ -11,6 +14,15 @@ impl Model {
         let limits = &server.config.limits;
         let keys = server.sessions.keys();
         assert!(keys.len() <= limits.sessions);
+        let mut of_sources: HashMap<Source, usize> = HashMap::new();
+        for session in server.sessions.iter() {
+            *of_sources.entry(Source::of(&session.peer.address)).or_default() += 1;
+        }
+        assert_eq!(server.sessions.sources(), of_sources.len(), "who has no session is forgotten");
+        for (source, count) in of_sources {
+            assert_eq!(server.sessions.of_source(source), count);
+            assert!(count <= limits.sessions_per_peer, "{source:?}");
+        }
         let mut timers = 0;
         for key in &keys {
             let session = server.sessions.get(*key).unwrap();

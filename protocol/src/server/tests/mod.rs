@@ -12,6 +12,7 @@ mod invariants;
 mod model;
 mod offers;
 mod overflow;
+mod peers;
 mod publish;
 mod replay;
 mod resume;

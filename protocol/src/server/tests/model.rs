@@ -65,6 +65,7 @@ impl Model {
         let limits = Limits {
             batch_bytes: 1_500,
             sessions: 3,
+            sessions_per_peer: 2,
             unbound_connections: 3,
             subscriptions_per_session: 3,
             queued_messages: 4,

@@ -19,8 +19,8 @@ use tokio_tungstenite::tungstenite::{Message, WebSocket};
 const STARTS: usize = 21;
 /// How long an idle daemon is watched.
 const IDLE: Duration = Duration::from_secs(60);
-/// Idle sessions opened; below the daemon's limit of 1,024.
-const SESSIONS: usize = 1_000;
+/// Idle sessions opened; below the 896 that the daemon gives one peer.
+const SESSIONS: usize = 800;
 
 fn main() -> anyhow::Result<()> {
     let binary = PathBuf::from(std::env::args().nth(1).context("expected the path of the daemon's binary")?);
