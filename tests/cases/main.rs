@@ -16,6 +16,7 @@ mod clients_under_load;
 mod deferral;
 mod dialling_long_polling;
 mod durability;
+mod extensions;
 mod flows_dialling;
 mod flows_listening;
 mod hotplug;
