@@ -121,9 +121,14 @@ impl Driver {
             // What has a number is our own event, come back.
             _ if ext.seq.is_some() => {}
             // The host's own word on hardware, for those who follow it here.
-            _ => {
+            Topic::Hotplug(_) => {
                 self.input(Input::Publish { publication: &publication, receipt: None });
                 self.tell_replaying(&publication);
+            }
+            // What was not subscribed to: whoever follows it here would take it for the guest's own report.
+            Topic::Stage(_) | Topic::StageStep(..) | Topic::Reporting(_) => {
+                self.counters.refused_of_link += 1;
+                tracing::warn!(channel = %publication.channel, "a message of the link is the guest's own to say");
             }
         }
     }
