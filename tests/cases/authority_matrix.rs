@@ -1,8 +1,11 @@
-//! Every kind of peer that a test can be, against every kind of request, under rules that differ for each.
+//! Every kind of peer that a test can be, over both transports, against every kind of request, under rules that differ
+//! for each. The dialled link, which is under none of them, is in `authority_link`.
 
 use std::os::unix::fs::PermissionsExt;
 
 use cloud_channel_tests::guest::{Guest, Launch, SOCKET};
+use cloud_channel_tests::http::HttpConnection;
+use cloud_channel_tests::message::error;
 use cloud_channel_tests::peer::Peer;
 use cloud_channel_tests::sandbox::{INSTANCE, Sandbox};
 use cloud_channel_tests::say;
@@ -22,7 +25,7 @@ const LISTENER: u32 = 47_111;
 
 /// What a peer can ask, in the order in which it does. The last is not asked: an event is published, and it comes
 /// or not.
-const REQUESTS: [&str; 12] = [
+const REQUESTS: [&str; 14] = [
     "an unconnected publish",
     "handshake",
     "connect",
@@ -34,6 +37,8 @@ const REQUESTS: [&str; 12] = [
     "get",
     "status",
     "set",
+    "confirm",
+    "rollback",
     "hear",
 ];
 
@@ -53,14 +58,14 @@ fn rules() -> String {
     )
 }
 
-struct Scene {
-    sandbox: Sandbox,
+pub(crate) struct Scene {
+    pub(crate) sandbox: Sandbox,
     servers: Authority,
     clients: Authority,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let scene =
             Self { sandbox: Sandbox::machine(), servers: Authority::new(), clients: Authority::new() };
         let own = scene.servers.issue(&["localhost"], Validity::Current);
@@ -95,58 +100,148 @@ fn open_as(uid: u32, address: &Address) -> Stream {
     Box::new(tokio::net::UnixStream::from_std(stream).unwrap())
 }
 
+/// Who asks.
+enum Client {
+    /// Over a WebSocket.
+    Stream(Box<Peer>),
+    /// Over long-polling.
+    Requests(Poller),
+}
+
+/// A client that makes a request of each message, on one connection.
+struct Poller {
+    connection: HttpConnection,
+    headers: Vec<String>,
+    events: Vec<Value>,
+    last_id: u64,
+}
+
+impl Poller {
+    async fn request(&mut self, mut message: Value) -> Value {
+        self.last_id += 1;
+        message["id"] = self.last_id.into();
+        let headers: Vec<&str> = self.headers.iter().map(String::as_str).collect();
+        let body = json!([message]).to_string();
+        let response = self.connection.request("POST", "/events", &headers, body.as_bytes()).await;
+        let messages: Vec<Value> = serde_json::from_str(&response.body)
+            .unwrap_or_else(|error| panic!("{error}: {} {}", response.status, response.body));
+        let (replies, events): (Vec<_>, Vec<_>) =
+            messages.into_iter().partition(|message| message.get("successful").is_some());
+        self.events.extend(events);
+        assert_eq!(replies.len(), 1, "{message}: {replies:?}");
+        assert_eq!(replies[0]["id"], message["id"]);
+        replies.into_iter().next().unwrap()
+    }
+}
+
+impl Client {
+    const TRANSPORTS: [&str; 2] = ["websocket", "long-polling"];
+
+    async fn over(transport: &str, stream: Stream, headers: &[(&'static str, String)]) -> Self {
+        if transport == "websocket" {
+            return Self::Stream(Box::new(Peer::over(stream, headers).await));
+        }
+        let headers = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let connection = HttpConnection::over(stream);
+        Self::Requests(Poller { connection, headers, events: Vec::new(), last_id: 0 })
+    }
+
+    const fn transport(&self) -> &'static str {
+        match self {
+            Self::Stream(_) => "websocket",
+            Self::Requests(_) => "long-polling",
+        }
+    }
+
+    /// Asks within a session, or without one if that is null.
+    async fn ask(&mut self, session: &Value, mut message: Value) -> Value {
+        if !session.is_null() {
+            message["clientId"] = session.clone();
+        }
+        match self {
+            Self::Stream(peer) => peer.request_as_it_is(message).await,
+            Self::Requests(poller) => poller.request(message).await,
+        }
+    }
+
+    fn events(&self) -> &[Value] {
+        match self {
+            Self::Stream(peer) => peer.events(),
+            Self::Requests(poller) => &poller.events,
+        }
+    }
+}
+
+/// A word where nothing is on trial: who may say it is told that, and nothing is changed.
+fn is_heard(reply: &Value) -> bool {
+    error(reply).starts_with("404:") && error(reply).contains("wait")
+}
+
 /// `x` for each request that is granted.
-async fn granted(guest: &Guest<'_>, peer: &mut Peer, ext: Value) -> String {
+async fn granted(guest: &Guest<'_>, client: &mut Client, ext: Value) -> String {
     let below = |rest: &str| format!("/cloudinit/{INSTANCE}/{rest}");
+    let publish = |channel: &str, data: Value| json!({"channel": channel, "data": data});
+    let subscribe = |pattern: &str| json!({"channel": "/meta/subscribe", "subscription": pattern});
     let mut marks = String::new();
-    let mut mark = |reply: &Value| marks.push(if reply["successful"] == true { 'x' } else { '-' });
-    mark(&peer.publish("/custom/matrix", "unconnected", json!(1)).await);
-    mark(&peer.handshake_with(ext).await);
-    let session = peer.session();
-    // Asked to be answered at once; a held connect is for who has a session.
-    let connect = json!({"channel": "/meta/connect", "connectionType": "websocket", "advice": {"timeout": 0},
-                         "clientId": session});
-    mark(&peer.request_as_it_is(connect).await);
-    mark(&peer.publish("/custom/matrix", "connected", json!(1)).await);
-    let subscribe = |pattern: String| json!({"channel": "/meta/subscribe", "subscription": pattern});
-    mark(&peer.request(subscribe(below("hotplug/network"))).await);
-    mark(&peer.request(subscribe("/cloudinit/**".to_owned())).await);
-    mark(&peer.request(subscribe(below("config/set/**"))).await);
-    mark(
-        &peer
-            .request(json!({"channel": "/meta/unsubscribe", "subscription": below("hotplug/network")}))
-            .await,
-    );
-    mark(&peer.publish(&below("config/get/network"), "get", json!({})).await);
-    mark(&peer.publish("/service/cloud-channel/status", "status", json!({})).await);
-    let set = json!({"channel": below("config/set/network"), "data": card(0, 1400), "ext": {"cloudinit": {"dry_run": true}}});
-    mark(&peer.request(set).await);
+    let mut mark = |is_granted: bool| marks.push(if is_granted { 'x' } else { '-' });
+    let taken = |reply: &Value| reply["successful"] == true;
+
+    mark(taken(&client.ask(&Value::Null, publish("/custom/matrix", json!(1))).await));
+    let mut handshake = json!({"channel": "/meta/handshake", "version": "1.0",
+                               "supportedConnectionTypes": [client.transport()]});
+    if !ext.is_null() {
+        handshake["ext"] = ext;
+    }
+    let reply = client.ask(&Value::Null, handshake).await;
+    mark(taken(&reply));
+    let session = reply["clientId"].clone();
+    for message in [
+        // Asked to be answered at once; a held connect is for who has a session.
+        json!({"channel": "/meta/connect", "connectionType": client.transport(), "advice": {"timeout": 0}}),
+        publish("/custom/matrix", json!(1)),
+        subscribe(&below("hotplug/network")),
+        subscribe("/cloudinit/**"),
+        subscribe(&below("config/set/**")),
+        json!({"channel": "/meta/unsubscribe", "subscription": below("hotplug/network")}),
+        publish(&below("config/get/network"), json!({})),
+        publish("/service/cloud-channel/status", json!({})),
+        json!({"channel": below("config/set/network"), "data": card(0, 1400), "ext": {"cloudinit": {"dry_run": true}}}),
+    ] {
+        mark(taken(&client.ask(&session, message).await));
+    }
+    mark(is_heard(&client.ask(&session, publish(&below("config/confirm/network"), json!({}))).await));
+    let rollback = publish(&below("config/rollback/network"), json!({"cause": "nothing"}));
+    mark(is_heard(&client.ask(&session, rollback).await));
+
     // Whatever it may hear of this has been sent when its next request is answered.
     let mut owner = guest.join().await;
     let plug = json!({"subsystem": "net", "action": "add", "attrs": {}});
     owner.publish(&below("hotplug/network"), "plug", plug).await;
     owner.leave().await;
-    peer.request_as_it_is(json!({"channel": "/meta/disconnect", "clientId": session})).await;
-    let hears = peer.events().iter().any(|event| event["channel"] == below("hotplug/network"));
-    mark(&json!({"successful": hears}));
-    let leaked = peer.events().iter().find(|event| event["channel"] == below("config/set/network"));
+    client.ask(&session, json!({"channel": "/meta/disconnect"})).await;
+    mark(client.events().iter().any(|event| event["channel"] == below("hotplug/network")));
+    let leaked = client.events().iter().find(|event| event["channel"] == below("config/set/network"));
     assert!(leaked.is_none(), "{leaked:?}");
     marks
 }
 
 /// Nothing at all, and everything that anybody can be granted.
-const NOTHING: &str = "------------";
-const EVERYTHING: &str = "xxxxxx-xxxxx";
+const NOTHING: &str = "--------------";
+const EVERYTHING: &str = "xxxxxx-xxxxxxx";
 
-async fn check(guest: &Guest<'_>, what: &str, mut peer: Peer, ext: Value, expected: &str) {
-    let granted = granted(guest, &mut peer, ext).await;
+async fn check(guest: &Guest<'_>, what: &str, mut client: Client, ext: Value, expected: &str) {
+    let granted = granted(guest, &mut client, ext).await;
     let wrong: Vec<&str> = REQUESTS
         .iter()
         .zip(granted.chars().zip(expected.chars()))
         .filter(|(_, (granted, expected))| granted != expected)
         .map(|(request, _)| *request)
         .collect();
-    assert!(wrong.is_empty(), "{what}: expected {expected}, got {granted}, wrong in {wrong:?}");
+    let transport = client.transport();
+    assert!(
+        wrong.is_empty() && granted.len() == REQUESTS.len() && expected.len() == REQUESTS.len(),
+        "{what} over {transport}: expected {expected}, got {granted}, wrong in {wrong:?}"
+    );
 }
 
 #[tokio::test]
@@ -158,49 +253,30 @@ async fn every_peer_and_every_request() {
     let (unix, tcp) = (guest.unix(), guest.tcp());
     let ops = scene.clients.issue(&["spiffe://fleet/ops"], Validity::Current);
     let ci = scene.clients.issue(&["spiffe://fleet/ci"], Validity::Current);
-    let open = async |address: &Address| address.open().await.unwrap();
+    let tls = |identity: Option<&Identity>| scene.secured(&guest, identity);
+    let basic = vec![("authorization", "Basic b3BzOm9wcw==".to_owned())];
 
-    for (what, stream, headers, ext, expected) in [
-        // unconnected, handshake, connect, publish, exact, wildcard, pushed, unsubscribe, get, status, set, hear
-        ("the own user", open(&unix).await, vec![], Value::Null, EVERYTHING),
-        ("TCP alone", open(&tcp).await, vec![], Value::Null, NOTHING),
-        ("a token", open(&tcp).await, bearer("the-ops-token"), Value::Null, "xxxx-x-xxxx-"),
+    for (what, address, headers, ext, expected) in [
+        // unconnected, handshake, connect, publish, exact, wildcard, pushed, unsubscribe, get, status, set, confirm,
+        // rollback, hear
+        ("the own user", unix.clone(), vec![], Value::Null, EVERYTHING),
+        ("TCP alone", tcp.clone(), vec![], Value::Null, NOTHING),
+        ("a token", tcp.clone(), bearer("the-ops-token"), Value::Null, "xxxx-x-xxxxxx-"),
         // It cannot be seen before the handshake.
-        ("a token in ext", open(&tcp).await, vec![], in_ext("the-ops-token"), "-xxx-x-xxxx-"),
-        ("a wrong token", open(&tcp).await, bearer("the-ops-tokem"), Value::Null, NOTHING),
-        ("a wrong token of the own user", open(&unix).await, bearer("nothing"), Value::Null, NOTHING),
-        (
-            "another scheme",
-            open(&tcp).await,
-            vec![("authorization", "Basic b3BzOm9wcw==".to_owned())],
-            Value::Null,
-            NOTHING,
-        ),
-        ("a reader", open(&tcp).await, bearer("the-readers-token"), Value::Null, "-xx-xx-x---x"),
-        ("TLS alone", open(&scene.secured(&guest, None)).await, vec![], Value::Null, NOTHING),
-        (
-            "a certificate",
-            open(&scene.secured(&guest, Some(&ops))).await,
-            vec![],
-            Value::Null,
-            "-xx--x-xxx--",
-        ),
-        (
-            "a certificate no rule names alone",
-            open(&scene.secured(&guest, Some(&ci))).await,
-            vec![],
-            Value::Null,
-            NOTHING,
-        ),
-        (
-            "a certificate and a token",
-            open(&scene.secured(&guest, Some(&ci))).await,
-            bearer("the-ops-token"),
-            Value::Null,
-            EVERYTHING,
-        ),
+        ("a token in ext", tcp.clone(), vec![], in_ext("the-ops-token"), "-xxx-x-xxxxxx-"),
+        ("a wrong token", tcp.clone(), bearer("the-ops-tokem"), Value::Null, NOTHING),
+        ("a wrong token of the own user", unix.clone(), bearer("nothing"), Value::Null, NOTHING),
+        ("another scheme", tcp.clone(), basic, Value::Null, NOTHING),
+        ("a reader", tcp.clone(), bearer("the-readers-token"), Value::Null, "-xx-xx-x-----x"),
+        ("TLS alone", tls(None), vec![], Value::Null, NOTHING),
+        ("a certificate", tls(Some(&ops)), vec![], Value::Null, "-xx--x-xxx----"),
+        ("a certificate no rule names alone", tls(Some(&ci)), vec![], Value::Null, NOTHING),
+        ("a certificate and a token", tls(Some(&ci)), bearer("the-ops-token"), Value::Null, EVERYTHING),
     ] {
-        check(&guest, what, Peer::over(stream, &headers).await, ext, expected).await;
+        for transport in Client::TRANSPORTS {
+            let client = Client::over(transport, address.open().await.unwrap(), &headers).await;
+            check(&guest, what, client, ext.clone(), expected).await;
+        }
     }
 
     other_users(&guest).await;
@@ -212,9 +288,11 @@ async fn every_peer_and_every_request() {
 /// Peers that only root can play.
 async fn other_users(guest: &Guest<'_>) {
     if rustix::process::geteuid().is_root() {
-        for (uid, expected) in [(STRANGER, NOTHING), (LISTENER, "-xx-xx-x---x")] {
-            let peer = Peer::over(open_as(uid, &guest.unix()), &[]).await;
-            check(guest, &format!("user {uid}"), peer, Value::Null, expected).await;
+        for (uid, expected) in [(STRANGER, NOTHING), (LISTENER, "-xx-xx-x-----x")] {
+            for transport in Client::TRANSPORTS {
+                let client = Client::over(transport, open_as(uid, &guest.unix()), &[]).await;
+                check(guest, &format!("user {uid}"), client, Value::Null, expected).await;
+            }
         }
     } else {
         say("other users of this machine: not tested, as that takes root");

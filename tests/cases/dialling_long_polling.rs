@@ -22,12 +22,12 @@ fn shaken(request: &Request, hold: u64) -> Value {
             "advice": {"reconnect": "retry", "interval": 0, "timeout": hold}}])
 }
 
-fn connected(request: &Request) -> Value {
+pub(crate) fn connected(request: &Request) -> Value {
     json!({"channel": "/meta/connect", "id": request.messages[0]["id"], "successful": true})
 }
 
 /// Answers a handshake and the subscriptions; gives the connect that follows them or goes before.
-async fn begin(server: &mut PollingServer, hold: u64) -> Request {
+pub(crate) async fn begin(server: &mut PollingServer, hold: u64) -> Request {
     let handshake = server.expect("/meta/handshake").await;
     let reply = shaken(&handshake, hold);
     handshake.answer_with(&[&format!("Set-Cookie: {COOKIE}; Path=/; HttpOnly")], &reply);

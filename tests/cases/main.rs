@@ -3,6 +3,7 @@
 
 mod activation;
 mod authority;
+mod authority_link;
 mod authority_matrix;
 mod authority_tokens;
 mod bad_input;

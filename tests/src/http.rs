@@ -32,6 +32,12 @@ impl HttpConnection {
     /// If nobody listens.
     pub async fn open(address: &Address) -> Self {
         let stream = address.open().await.unwrap_or_else(|error| panic!("cannot reach {address:?}: {error}"));
+        Self::over(stream)
+    }
+
+    /// Over a stream that is open.
+    #[must_use]
+    pub fn over(stream: Stream) -> Self {
         Self { stream }
     }
 

@@ -63,10 +63,15 @@ enum Request {
     Hear,
     HearPushed,
     HearAnswer,
+    /// A word on a change that is on trial, or on the last one; nobody hears it but the daemon.
+    Confirm,
+    Rollback,
+    HearConfirm,
+    HearRollback,
     Unconnected,
 }
 
-const REQUESTS: [Request; 13] = [
+const REQUESTS: [Request; 17] = [
     Request::Handshake,
     Request::Continue,
     Request::Publish,
@@ -79,6 +84,10 @@ const REQUESTS: [Request; 13] = [
     Request::Hear,
     Request::HearPushed,
     Request::HearAnswer,
+    Request::Confirm,
+    Request::Rollback,
+    Request::HearConfirm,
+    Request::HearRollback,
     Request::Unconnected,
 ];
 
@@ -106,6 +115,18 @@ fn granted(policy: &PeerPolicy, peer: &Peer) -> String {
             Request::Hear => policy.may_receive(principal, &channel("/cloudinit/i/modules-config/network")),
             Request::HearPushed => policy.may_receive(principal, &channel("/cloudinit/i/config/set/network")),
             Request::HearAnswer => policy.may_receive(principal, &channel("/cloudinit/i/config/get/network")),
+            Request::Confirm => {
+                policy.may_publish(principal, &channel("/cloudinit/i/config/confirm/network"))
+            }
+            Request::Rollback => {
+                policy.may_publish(principal, &channel("/cloudinit/i/config/rollback/network"))
+            }
+            Request::HearConfirm => {
+                policy.may_receive(principal, &channel("/cloudinit/i/config/confirm/network"))
+            }
+            Request::HearRollback => {
+                policy.may_receive(principal, &channel("/cloudinit/i/config/rollback/network"))
+            }
             Request::Unconnected => policy.admit_unconnected(peer).is_ok(),
         }
     };
@@ -113,8 +134,8 @@ fn granted(policy: &PeerPolicy, peer: &Peer) -> String {
 }
 
 /// Nothing at all, and all that anybody can be granted.
-const NOTHING: &str = "-------------";
-const EVERYTHING: &str = "xxxxxxxx-x--x";
+const NOTHING: &str = "-----------------";
+const EVERYTHING: &str = "xxxxxxxx-x--xx--x";
 
 #[test]
 fn without_rules_root_the_own_user_and_the_host_may_do_everything() {
@@ -186,29 +207,30 @@ fn rules_grant_what_they_say() {
     ];
     let policy = policy_of(rules, folder.path(), false);
     for (what, peer, expected) in [
-        // handshake, continue, publish, set, get, status, exact, wildcard, pushed, hear, pushed, answer, unconnected
-        ("root", unix(0), "xxxxxxxx-x--x"),
-        ("a user that may listen", unix(1000), "xx----xx-x--x"),
+        // handshake, continue, publish, set, get, status, exact, wildcard, pushed, hear, pushed, answer, confirm,
+        // rollback, hear those, unconnected
+        ("root", unix(0), "xxxxxxxx-x--xx--x"),
+        ("a user that may listen", unix(1000), "xx----xx-x------x"),
         ("the daemon's own user, without a rule", unix(OWN_UID), NOTHING),
         ("another user", unix(1001), NOTHING),
-        ("the host", vsock(2, 40_000), "xx-x--------x"),
+        ("the host", vsock(2, 40_000), "xx-x------------x"),
         ("another guest", vsock(5, 1), NOTHING),
         ("a stranger", tcp("192.0.2.1:5"), NOTHING),
-        ("a token", with_token(tcp("192.0.2.1:5"), "good"), "xxxxxx-x----x"),
-        ("a token over a Unix socket", with_token(unix(1001), "good"), "xxxxxx-x----x"),
+        ("a token", with_token(tcp("192.0.2.1:5"), "good"), "xxxxxx-x----xx--x"),
+        ("a token over a Unix socket", with_token(unix(1001), "good"), "xxxxxx-x----xx--x"),
         ("a wrong token of root", with_token(unix(0), "bad"), NOTHING),
         ("an empty token", with_token(tcp("192.0.2.1:5"), ""), NOTHING),
-        ("a token from here", with_token(tcp("127.0.0.1:5"), "other"), "xx---x------x"),
+        ("a token from here", with_token(tcp("127.0.0.1:5"), "other"), "xx---x----------x"),
         ("the same from elsewhere", with_token(tcp("192.0.2.1:5"), "other"), NOTHING),
-        ("a name", with_certificate(tcp("192.0.2.1:5"), [1; 32], "spiffe://fleet/ops"), "xx--x--x----x"),
+        ("a name", with_certificate(tcp("192.0.2.1:5"), [1; 32], "spiffe://fleet/ops"), "xx--x--x--------x"),
         ("another name", with_certificate(tcp("192.0.2.1:5"), [1; 32], "spiffe://fleet/op"), NOTHING),
         ("a fingerprint alone", with_certificate(tcp("192.0.2.1:5"), FINGERPRINT, "x"), NOTHING),
         (
             "a fingerprint and a token",
             with_token(with_certificate(tcp("192.0.2.1:5"), FINGERPRINT, "x"), "good"),
-            "xxxxxxxx-x--x",
+            "xxxxxxxx-x--xx--x",
         ),
-        ("two rules at once", with_token(unix(1000), "good"), "xxxxxxxx-x--x"),
+        ("two rules at once", with_token(unix(1000), "good"), "xxxxxxxx-x--xx--x"),
     ] {
         assert_eq!(granted(&policy, &peer), expected, "{what}");
     }
