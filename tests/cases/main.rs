@@ -21,6 +21,7 @@ mod extensions;
 mod flows_dialling;
 mod flows_listening;
 mod hotplug;
+mod hybrid_vsock;
 mod idle;
 mod large_input;
 mod lifecycle;
