@@ -1,11 +1,17 @@
 //! A network namespace: this machine's kernel with a network of its own, and cards in it that the test plugs. A card is
 //! a veth, as it is in a container.
+//!
+//! Where none can be made, tests pass without having tested anything and say so; with [`REQUIRED`] in the environment
+//! they fail instead.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 use crate::say;
+
+/// `CLOUD_CHANNEL_NAMESPACES=required`: a namespace that cannot be made is a failure.
+pub const REQUIRED: &str = "CLOUD_CHANNEL_NAMESPACES";
 
 /// What the namespace begins with: its own sysfs, and a place for the daemon's journal.
 const SET_UP: &str =
@@ -20,12 +26,15 @@ pub struct Namespace {
 
 impl Namespace {
     /// Makes one. None, with a printed reason, where that is not possible.
+    ///
+    /// # Panics
+    /// If it is not possible and has to be.
     #[must_use]
     pub fn make() -> Option<Self> {
         let skipped = |reason: &str| {
-            say(&format!(
-                "nothing is tested here: {reason} (it takes root, unshare(1), nsenter(1) and ip(8))"
-            ));
+            let text = format!("{reason} (it takes root, unshare(1), nsenter(1) and ip(8))");
+            assert!(std::env::var_os(REQUIRED).is_none_or(|value| value != "required"), "{text}");
+            say(&format!("nothing is tested here: {text}"));
             None
         };
         let mut command = Command::new("unshare");

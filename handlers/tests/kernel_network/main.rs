@@ -10,6 +10,9 @@ use std::time::Duration;
 use cloud_channel_handlers::system::HostSystem;
 use cloud_channel_handlers::{Invocation, Secret, System as _};
 
+/// `CLOUD_CHANNEL_NAMESPACES=required`: a namespace that cannot be made is a failure.
+const REQUIRED: &str = "CLOUD_CHANNEL_NAMESPACES";
+
 /// Set for the run within the namespace.
 const WITHIN: &str = "CLOUD_CHANNEL_TEST_WITHIN_NAMESPACE";
 
@@ -33,7 +36,7 @@ fn words(line: &str) -> Result<String, String> {
     run("ip", &line.split(' ').collect::<Vec<_>>(), None)
 }
 
-/// Runs `test` of this program in a network namespace of its own. Says so where that cannot be.
+/// Runs `test` of this program in a network namespace of its own. Where that cannot be, says so, or fails if it has to be.
 #[expect(clippy::print_stderr, reason = "a skipped check must not look like a passed one")]
 fn within_namespace(test: &str, work: fn()) {
     if std::env::var_os(WITHIN).is_some() {
@@ -46,7 +49,9 @@ fn within_namespace(test: &str, work: fn()) {
         run("unshare", &make, None).is_ok()
     };
     let Some(way) = ways.iter().find(make_link) else {
-        eprintln!("skipped: no network namespace with links can be made here");
+        let text = "no network namespace with links can be made (it takes unshare(1), ip(8), and root or user namespaces)";
+        assert!(std::env::var_os(REQUIRED).is_none_or(|value| value != "required"), "{text}");
+        eprintln!("nothing is tested here: {text}");
         return;
     };
     let program = std::env::current_exe().unwrap();
