@@ -37,6 +37,13 @@ const NETWORK_FOLDERS: [&str; 8] = [
     "/etc/udev/rules.d/",
 ];
 
+/// Where users are.
+const PASSWD: &str = "/etc/passwd";
+/// networkd's user, where a case does not say otherwise.
+const NETWORKD_USER: &str = "systemd-network:x:998:997:systemd Network Management:/:/usr/sbin/nologin\n";
+/// So many cases there are: none may be lost on the way.
+const CASES: usize = 466;
+
 struct Case {
     folder: PathBuf,
     name: String,
@@ -106,9 +113,12 @@ fn carry_out(plan: &Plan, system: &MemorySystem) -> Held {
     }
 }
 
-fn run(case: &Case) {
+/// Plays a case. Gives the renderer of its machine, if one is served.
+fn run(case: &Case) -> Option<String> {
     let real = case.folder.join("real").exists();
     let system = if real { MemorySystem::new() } else { MemorySystem::sandbox() };
+    // So that a file that is given to the wrong user shows.
+    lay(&system, BTreeMap::from([(PASSWD.to_owned(), NETWORKD_USER.into())]));
     lay(&system, tree(&case.folder.join("machine")));
     let mut held = Held::nothing();
     let pushes = case.pushes();
@@ -134,7 +144,9 @@ fn run(case: &Case) {
     let told = told.map(|plan| format!("{:#}\n", plan.to_json()));
     case.compare("expected-plan.json", told.as_deref());
     case.compare("expected-plugs.txt", plug(case, &mut held, &system).as_deref());
-    check_files(case, &system);
+    let renderer = network().describe(&held, &system)["renderer"].as_str().map(ToOwned::to_owned);
+    check_files(case, renderer.as_deref(), &system);
+    renderer
 }
 
 /// Lays one `plug-N` after another over the machine, and does each time what need not wait any more.
@@ -179,12 +191,34 @@ fn check_rest(case: &Case, plan: &Plan, held: &Held, push: &RawValue, system: &M
     assert_eq!(description["observed"], serde_json::Value::Null, "a sandbox has no kernel: {}", case.name);
 }
 
-fn check_files(case: &Case, system: &MemorySystem) {
+/// Whose a new file has to be.
+fn owner(renderer: Option<&str>, path: &str, passwd: &str) -> (u32, u32) {
+    let line = passwd.lines().find_map(|line| line.strip_prefix("systemd-network:"));
+    let ids: Vec<u32> =
+        line.into_iter().flat_map(|line| line.split(':').skip(1)).map_while(|id| id.parse().ok()).collect();
+    match ids.as_slice() {
+        [uid, gid] if renderer == Some("networkd") && path.starts_with("/etc/systemd/network/") => {
+            (*uid, *gid)
+        }
+        _ => (0, 0),
+    }
+}
+
+fn check_files(case: &Case, renderer: Option<&str>, system: &MemorySystem) {
     let files = system.files();
     let ours = files.iter().filter(|(path, _)| NETWORK_FOLDERS.iter().any(|folder| path.starts_with(folder)));
     let actual: BTreeMap<String, FileState> = ours.map(|(path, file)| (path.clone(), file.clone())).collect();
+    let passwd = String::from_utf8(files[PASSWD].content.clone()).unwrap();
+    let laid = |path: &String| {
+        let folders = fs::read_dir(&case.folder).unwrap().map(|entry| entry.unwrap());
+        let is_laid = |name: &str| name.starts_with("machine") || name.starts_with("plug-");
+        let mut laid = folders.filter(|folder| is_laid(folder.file_name().to_str().unwrap()));
+        laid.any(|folder| folder.path().join(path.trim_start_matches('/')).is_file())
+    };
     for (path, file) in &actual {
-        let known = tree(&case.folder.join("machine")).contains_key(path);
+        let known = laid(path);
+        let expected = if known { (0, 0) } else { owner(renderer, path, &passwd) };
+        assert_eq!((file.uid, file.gid), expected, "{}: the owner of {path}", case.name);
         let is_private = path.ends_with(".yaml") || path.ends_with(".nmconnection");
         let mode = if is_private { 0o600 } else { 0o644 };
         assert!(known || file.mode == mode, "{}: {path} has mode {:o}", case.name, file.mode);
@@ -207,6 +241,7 @@ fn check_files(case: &Case, system: &MemorySystem) {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a figure for the reader of the test's output")]
 fn every_case_gives_what_is_expected() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("test_data/network");
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
@@ -216,9 +251,41 @@ fn every_case_gives_what_is_expected() {
         .filter(|name| folder.join(name).is_dir())
         .collect();
     names.sort();
-    assert!(names.len() >= 30, "only {} cases in {}", names.len(), folder.display());
+    assert!(names.len() >= CASES, "only {} cases in {}", names.len(), folder.display());
+    let mut passed: BTreeMap<String, usize> = BTreeMap::new();
     for name in names {
-        run(&Case { folder: folder.join(&name), name, update });
+        let renderer = run(&Case { folder: folder.join(&name), name, update });
+        *passed.entry(renderer.unwrap_or_else(|| "none".to_owned())).or_default() += 1;
+    }
+    for (renderer, cases) in passed {
+        eprintln!("network cases passed, {renderer}: {cases}");
+    }
+}
+
+#[test]
+fn networkds_files_are_its_users_if_there_is_one() {
+    let text = r#"{"version": 2, "ethernets": {"ens0": {"dhcp4": true}}}"#;
+    let push: &RawValue = serde_json::from_str(text).unwrap();
+    for (passwd, expected) in [
+        (Some(NETWORKD_USER), (998, 997)),
+        (Some("root:x:0:0::/root:/bin/sh\nsystemd-network:x:7:8::/:\n"), (7, 8)),
+        (Some("my-systemd-network:x:7:8::/:\n"), (0, 0)),
+        (Some("systemd-network:x:7:group::/:\n"), (0, 0)),
+        (Some("systemd-network\n"), (0, 0)),
+        (None, (0, 0)),
+    ] {
+        let system = MemorySystem::sandbox().with_program("/usr/lib/systemd/systemd-networkd");
+        if let Some(passwd) = passwd {
+            lay(&system, BTreeMap::from([(PASSWD.to_owned(), passwd.into())]));
+        }
+        carry_out(&network().plan(&Held::nothing(), push, &system).unwrap(), &system);
+        let files = system.files();
+        let ours: Vec<_> =
+            files.iter().filter(|(path, _)| path.starts_with("/etc/systemd/network/")).collect();
+        assert!(!ours.is_empty(), "{:?}", files.keys());
+        for (path, file) in ours {
+            assert_eq!((file.uid, file.gid), expected, "{path} with {passwd:?}");
+        }
     }
 }
 
