@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// A module that this project applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Module {
-    /// Network configuration, version 2.
+    /// Network configuration, of version 1 or 2.
     Network,
     /// cloud-init's `cc_set_passwords`.
     SetPasswords,
