@@ -12,6 +12,7 @@ use cloud_channel_tests::message::{
 };
 use cloud_channel_tests::patience::{eventually, within};
 use cloud_channel_tests::peer::Peer;
+use cloud_channel_tests::relay::Relay;
 use cloud_channel_tests::sandbox::INSTANCE;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -99,6 +100,29 @@ async fn a_sender_who_comes_back_confirms() {
     assert_eq!(result(&watcher.finish("p").await), "SUCCESS");
     assert_kept(&inside);
     back.leave().await;
+    inside.stop().await;
+}
+
+#[tokio::test]
+async fn who_was_cut_off_and_comes_back_hears_the_finish() {
+    let inside = Inside::start(machine()).await;
+    let relay = Relay::to(&inside.tcp().await).await;
+    let results = format!("/cloudinit/{INSTANCE}/modules-config/*");
+    // Two of management's: who pushes, and who only listens.
+    let mut sender = Peer::join(relay.address()).await;
+    let mut listener = Peer::join(relay.address()).await;
+    sender.subscribe(&results).await;
+    listener.subscribe(&results).await;
+    // The guest's words go nowhere, though their streams stand.
+    push(&mut sender, "p", Some(1)).await;
+    relay.swallow();
+    let is_back = || (reconfigured(&inside) == 2).then_some(());
+    eventually("the change to be taken back", is_back).await;
+    let mut back = inside.remote().await;
+    back.status_when("its end", |status| status["modules"]["network"]["results"]["fail"] == 1).await;
+    back.subscribe(&results).await;
+    goes_on(&mut back).await;
+    assert_eq!(result(&back.finish("p").await), "FAIL", "no dead stream has had it");
     inside.stop().await;
 }
 

@@ -143,6 +143,14 @@ impl Inside {
     /// # Panics
     /// If the daemon does not listen there.
     pub async fn remote(&self) -> Peer {
+        Peer::join(&self.tcp().await).await
+    }
+
+    /// Where it listens to the network.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub async fn tcp(&self) -> Address {
         let mut asker = Peer::join(&Address::Unix(self.socket())).await;
         let status = asker.status().await;
         asker.leave().await;
@@ -150,7 +158,7 @@ impl Inside {
         let url = listening.iter().filter_map(|url| url.as_str()).find(|url| url.starts_with("ws://"));
         let authority = url.expect("it listens on TCP").trim_start_matches("ws://");
         let address = authority.split('/').next().expect("an address");
-        Peer::join(&Address::Tcp(address.to_owned())).await
+        Address::Tcp(address.to_owned())
     }
 
     fn socket(&self) -> PathBuf {

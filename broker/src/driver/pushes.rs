@@ -270,6 +270,9 @@ impl Driver {
             Some(remark) => format!("{name} {verb}: {remark}"),
         };
         tracing::info!(%arrival, result, took_ms = took.as_millis(), "push finished");
+        if module == Module::Network {
+            self.ask_all_remote();
+        }
         let event = self.event(name, EventType::Finish, text);
         // Four digits, as cloud-init writes them.
         let duration = (took.as_secs_f64() * 1e4).round() / 1e4;

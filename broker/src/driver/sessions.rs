@@ -58,4 +58,10 @@ impl Sessions {
         let theirs = self.0.iter().filter(|(_, session)| session.witness == *witness);
         theirs.map(|(client, _)| *client).collect()
     }
+
+    /// The sessions of whoever may be cut off by a change of the network.
+    pub(super) fn remote(&self) -> Vec<ClientId> {
+        let remote = self.0.iter().filter(|(_, session)| session.witness.is_remote());
+        remote.map(|(client, _)| *client).collect()
+    }
 }

@@ -160,6 +160,14 @@ impl Driver {
         }
     }
 
+    /// Has all who come over a network show that they are there, since what was done to it may have cut them off: what is
+    /// told to a dead stream would count as had, and nobody who comes back would hear of it.
+    pub(super) fn ask_all_remote(&mut self) {
+        for client in self.sessions.remote() {
+            self.input(Input::Probe { client });
+        }
+    }
+
     /// A session has begun: if it is one of those who are waited for, it is asked to stay.
     pub(super) fn greet_witness(&mut self, client: ClientId) {
         if self.sessions.witness(client).is_some_and(|witness| self.trials.awaits(witness)) {

@@ -1,5 +1,6 @@
 //! Is a client still there, in both directions? It is if it connects anew after a connect's reply that went out later
-//! than the question was asked: what is merely received may have been on its way for long.
+//! than the question was asked: what is merely received may have been on its way for long. Until then its events wait, since the
+//! system goes on taking bytes for a stream that leads nowhere.
 
 use super::Server;
 use super::io::Output;
@@ -35,6 +36,8 @@ impl Server {
         if session.probe == Probe::Sent {
             session.probe = Probe::Idle;
             self.outputs.push_back(Output::Proven { client: session.client });
+            // What has waited for this.
+            self.stir(key);
         }
     }
 }

@@ -102,9 +102,10 @@ impl Session {
         self.held.as_ref().map_or(self.expires, |held| held.until)
     }
 
-    /// True if events may go out without a connect to carry them.
+    /// True if events may go out without a connect to carry them. Not while its client is asked whether it is there: what a
+    /// dead stream takes would count as had.
     pub(super) fn pushes_events(&self) -> bool {
-        self.ack.is_none() && self.stream.is_some()
+        self.ack.is_none() && self.stream.is_some() && self.probe == Probe::Idle
     }
 
     /// True if events may travel with whatever response goes out next.

@@ -253,3 +253,36 @@ fn a_probe_waits_for_a_connect_that_is_under_way() {
     assert_eq!(proven(&driver), 1);
     driver.input(Input::Probe { client: ClientId::from_random(7) });
 }
+
+#[test]
+fn events_wait_for_who_is_asked_whether_it_is_there() {
+    let mut driver = Driver::new();
+    let client = driver.ready(1, &json!({}), &json!("/a"));
+    driver.send(1, &connect(&client));
+    driver.publish("/a", 1);
+    assert_eq!(data(&driver.take(1)), [1]);
+    let probe = Input::Probe { client: ClientId::parse(&client).unwrap() };
+    driver.input(probe);
+    driver.publish("/a", 2);
+    driver.publish("/a", 3);
+    assert_eq!(channels(&driver.take(1)), ["/meta/connect"], "a dead stream must not swallow them");
+    driver.send(1, &publish(&client, "/x", &json!(1)));
+    assert_eq!(channels(&driver.take(1)), ["/x"]);
+    assert_eq!(data(&driver.ask(1, &connect(&client))), [2, 3]);
+    driver.publish("/a", 4);
+    assert_eq!(data(&driver.take(1)), [4]);
+}
+
+#[test]
+fn what_waited_for_an_answer_that_did_not_come_is_not_had() {
+    let mut driver = Driver::new();
+    let client = driver.ready(1, &json!({}), &json!("/a"));
+    driver.input(Input::Probe { client: ClientId::parse(&client).unwrap() });
+    driver.publish("/a", 1);
+    assert_eq!(driver.take(1), NOTHING);
+    // It comes back over another stream, where it has to say the same.
+    driver.open(2);
+    driver.send(2, &connect(&client));
+    assert_eq!(channels(&driver.take(2)), ["/meta/connect"]);
+    assert_eq!(data(&driver.ask(2, &connect(&client))), [1]);
+}
