@@ -120,7 +120,7 @@ fn addresses(files: &Files, link: &str) -> Vec<String> {
         .collect()
 }
 
-fn machine() -> MemorySystem {
+pub(super) fn machine() -> MemorySystem {
     let origin = json!({"network": {"version": 2, "ethernets": {"eth0": {"mtu": 1500, "addresses": ["192.0.2.9/24"]}}}});
     let mut system = MemorySystem::new()
         .with_program("/usr/sbin/ifquery")

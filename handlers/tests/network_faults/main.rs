@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
+mod given_back;
 mod ifupdown;
 mod netplan;
 mod network_manager;

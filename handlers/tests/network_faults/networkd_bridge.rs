@@ -59,7 +59,7 @@ fn with_bridge(files: &Files) -> KernelNetwork {
     network
 }
 
-fn machine() -> MemorySystem {
+pub(super) fn machine() -> MemorySystem {
     let system = MemorySystem::new()
         .with_program("/usr/bin/systemctl")
         .with_command("/usr/bin/networkctl", networkctl)

@@ -81,6 +81,8 @@ impl Activator for Ifupdown {
             plan.before.push(at_undo(lower_as_written(ifdown, &new, scene)));
         }
         plan.before.extend(link_steps.iter().filter_map(undo_of));
+        let ports = plan.give_ports_back(scene)?;
+        plan.before.append(&mut plan.at_undo);
         if !raised_before.is_empty() {
             plan.before.push(at_undo(long(command(ifup, []).with_subjects(raised_before))));
         }
@@ -90,6 +92,7 @@ impl Activator for Ifupdown {
             let lower = command(ifdown, force.into_iter().chain(["--ignore-errors"]));
             plan.before.push(run(long(lower.with_subjects(links(down)))));
         }
+        plan.before.extend(ports);
         plan.before.extend(link_steps.into_iter().filter_map(rename_of));
 
         let is_raised = |definition: &&Definition| {

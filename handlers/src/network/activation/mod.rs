@@ -12,6 +12,7 @@
 mod ifupdown;
 mod network_manager;
 mod networkd;
+mod port;
 pub(super) mod rename;
 mod sysconfig;
 mod transient;
@@ -48,6 +49,9 @@ pub(super) struct Activation {
     pub(super) before: Vec<Step>,
     /// Commands, in order, once the files are in place.
     pub(super) steps: Vec<Step>,
+    /// For the undo alone: what gives links back what a stack does not. Each stack has a place for it in its steps, once it
+    /// has forgotten the new files and before it brings up what was there.
+    at_undo: Vec<Step>,
     /// What to look for afterwards.
     pub(super) links: Vec<ExpectedLink>,
     /// What has to wait for the next boot, and why.
@@ -79,11 +83,13 @@ impl Activation {
         if !scene.links.is_late(id, scene.new) {
             self.links.push(ExpectedLink::of(id.as_str(), id, scene));
         }
+        self.keep_addresses(id, device, &present, scene)?;
         Ok(present.into_iter().map(same_name).collect())
     }
 
     fn add_card(&mut self, id: &DeviceId, device: &Device, scene: &Scene<'_>) -> Result<Names, Refusal> {
         let present = scene.links.of(id, device, scene.new);
+        self.keep_addresses(id, device, &present, scene)?;
         let Some(name) = device.link_name.as_ref() else {
             let is_new = |link: &&Link| scene.known.of(id).is_some_and(|known| !known.contains(&link.name));
             let moved = present.iter().copied().filter(is_new);
@@ -114,6 +120,22 @@ impl Activation {
         }
         self.links.push(ExpectedLink::of(to, id, scene));
         Ok(Names::from([(link.name.clone(), to.to_owned())]))
+    }
+
+    /// Links that get another MAC address get their own back by the undo.
+    fn keep_addresses(
+        &mut self,
+        id: &DeviceId,
+        device: &Device,
+        links: &[&Link],
+        scene: &Scene<'_>,
+    ) -> Result<(), Refusal> {
+        let before = scene.old.device(id).and_then(|before| before.settings.macaddress);
+        let wanted = device.settings.macaddress.filter(|wanted| before != Some(*wanted));
+        for link in links.iter().filter(|link| wanted.is_some() && link.address != wanted) {
+            self.at_undo.extend(rename::address_at_undo(link, scene.system)?);
+        }
+        Ok(())
     }
 
     fn run_both_ways(&mut self, command: Invocation) {

@@ -49,6 +49,7 @@ impl Activator for Networkd {
         // Its undo comes first, so that networkd makes nothing any more when what it has made is removed.
         plan.steps.push(Step::AtUndo(UndoCommand::Run(reload.clone())));
         plan.steps.extend(made(scene).into_iter().map(|link| remove_at_undo(networkctl, &link)));
+        plan.steps.append(&mut plan.at_undo);
         plan.steps.push(Step::Run { command: reload, undo: None });
         for link in removed(scene) {
             // Undone by a reload, which makes the device again.

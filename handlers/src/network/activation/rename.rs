@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::network::document::name::{DeviceId, LinkName};
 use crate::network::machine::link::{Link, Links};
-use crate::{Invocation, Refusal, Secret, Step, Subject, System};
+use crate::{Invocation, Refusal, Secret, Step, Subject, System, UndoCommand};
 
 /// How long the kernel may take; it takes milliseconds.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -63,9 +63,20 @@ pub(super) fn step(link: &Link, to: &str, system: &dyn System) -> Result<Step, R
 /// Keeps what networkd would not give back to a link that it lets go of: its MTU, and that it was down. To say it of
 /// a link that is so already does nothing; said as an undo, it puts that back.
 pub(super) fn keep_step(link: &Link, system: &dyn System) -> Result<Step, Refusal> {
-    let command = batch(&["-batch", "-"], format!("link set dev {} {}\n", link.name, state(link)), system)?;
+    let command = batch(&["-batch", "-"], state_line(link), system)?;
     let command = command.with_subjects(vec![Subject::spoken_of(&link.name)]);
     Ok(Step::Run { undo: Some(command.clone()), command })
+}
+
+/// Gives a link back, by the undo, the MAC address that it has now. Most drivers take another one only while the link is down,
+/// and the kernel makes the link-local address of it when the link comes up.
+pub(super) fn address_at_undo(link: &Link, system: &dyn System) -> Result<Option<Step>, Refusal> {
+    let Some(address) = link.address else { return Ok(None) };
+    let name = &link.name;
+    let back =
+        format!("link set dev {name} down\nlink set dev {name} address {address}\n{}", state_line(link));
+    let command = batch(&["-batch", "-"], back, system)?.with_subjects(vec![Subject::spoken_of(name)]);
+    Ok(Some(Step::AtUndo(UndoCommand::Run(command))))
 }
 
 /// Gives a link another MTU; the undo gives it back the one that it has. Nothing without `ip`: it is what the next boot does.
@@ -84,6 +95,11 @@ pub(crate) fn mtu_step(
     };
     let undo = link.mtu.filter(|_| has_undo).map(set).transpose()?;
     Ok(Some(Step::Run { command: set(mtu)?, undo }))
+}
+
+/// A line of a script that makes a link what it is.
+pub(super) fn state_line(link: &Link) -> String {
+    format!("link set dev {} {}\n", link.name, state(link))
 }
 
 /// What a link is, in `ip`'s words.

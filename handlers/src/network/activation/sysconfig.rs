@@ -54,9 +54,13 @@ impl Activator for Sysconfig {
         let mut plan = Activation::default();
         let change = Change::of(scene, stack, &mut plan)?;
         match stack {
+            // It gives MAC addresses back by itself when it lets go of a link.
             Stack::NetworkManager => network_manager(&mut plan, &change, stack, scene)?,
             Stack::NetworkScripts => network_scripts(&mut plan, &change, scene)?,
             Stack::Wicked => wicked(&mut plan, &change, scene)?,
+        }
+        if stack != Stack::NetworkManager {
+            plan.before.splice(..0, std::mem::take(&mut plan.at_undo));
         }
         Ok(plan)
     }

@@ -80,6 +80,11 @@ impl Link {
         self.stacked
     }
 
+    /// True if it is the address that the link was made with.
+    pub(crate) fn is_made_with(&self, address: MacAddress) -> bool {
+        self.permanent == Some(address)
+    }
+
     /// True if the address is the link's own, or the one it has for the time being. What a bond has given a member is
     /// neither: all of its members have that.
     pub(crate) fn has_address(&self, address: MacAddress) -> bool {

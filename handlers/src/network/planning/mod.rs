@@ -5,6 +5,7 @@ mod change;
 mod deferral;
 mod description;
 mod former_mtu;
+mod kept_address;
 mod memory;
 mod orphans;
 mod outlook;
@@ -274,6 +275,7 @@ fn add_steps(
     let is_network = files.is_empty() || files.iter().any(|change| change.path != take_over::FILE);
     if !system.is_sandbox() && is_network {
         (given_back, kept) = mtus.give_back(&change.old, &change.deferral.now.config, &links, system)?;
+        kept.extend(kept_address::warnings(&change.old, &change.deferral.now.config, &links));
         let scene = Scene {
             old: &change.old,
             new: &change.deferral.now.config,

@@ -41,6 +41,16 @@ soon "… files and kernel are as before, the bridge made anew" is_as "$new_kern
 old_config | push "the way back" network 'SUCCESS .*successfully$'
 soon "… files and kernel are what they were" is_as "$old_kernel" "$old_files"
 
+# What no network stack gives back by itself.
+for change in '{"ethernets": {"eth5": {"macaddress": "02:00:00:00:05:05"}}}' \
+    '{"ethernets": {"eth5": {"addresses": [], "routes": []}}, "bridges": {"br5": {"interfaces": ["eth5"], "parameters": {"stp": false}}}}'; do
+    push_behind --confirm-within 60 <<< "{\"network\": $change}"
+    soon "a change is on trial" on_trial
+    must "a word takes back ${change:0:60}…" guest cloud-channel network rollback
+    ended "… at once" 'FAIL .*asked for it; everything was put back'
+    soon "… files and kernel are as before, MAC and link-local addresses too" is_as "$old_kernel" "$old_files"
+done
+
 for kind in vlan bond; do
     case $kind in
         vlan)
