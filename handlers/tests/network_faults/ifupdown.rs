@@ -193,6 +193,20 @@ fn a_card_that_has_another_name_by_now_is_configured_under_that() {
 }
 
 #[test]
+fn a_card_that_was_renamed_may_have_its_address_still() {
+    let (system, held) = moved();
+    system.write("/test/eth7", &FileState::of_root("198.51.100.5/24", 0o644)).unwrap();
+    let ran = system.invocations().len();
+    let plan = network().resume(&held, &system).unwrap();
+    let outcome = apply(&plan, &plan.preimage(None), &system);
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome}");
+    let commands: Vec<String> =
+        system.invocations()[ran..].iter().map(|command| command.args.join(" ")).collect();
+    assert_eq!(commands, ["--ignore-errors eth1", "--force --ignore-errors eth7", "eth7"]);
+    assert_eq!(addresses(&system.files(), "eth7"), ["198.51.100.5"]);
+}
+
+#[test]
 fn a_card_with_another_name_that_cannot_be_configured_is_as_it_was() {
     let effects = {
         let (system, held) = moved();

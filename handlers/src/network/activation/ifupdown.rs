@@ -200,15 +200,27 @@ fn was_raised(definition: &Definition, scene: &Scene<'_>) -> bool {
     device.settings.activation_mode.is_none() && is_there
 }
 
-/// True if an interrupted try has brought it up: ifupdown knows it, or it was made, or a DHCP client runs, though by the
-/// old file none of that can be.
+/// True if it has what by the old file it cannot have, since ifupdown knows it, or it was made, or a DHCP client runs, as after
+/// an interrupted try; or it has an address of its config's, as a card that was renamed. To `ifup`, that is a fault.
 fn is_left_over(definition: &Definition, old: &[Definition], is_in_state: bool, scene: &Scene<'_>) -> bool {
     let name = definition.name.as_str();
     let before = old.iter().find(|old| old.name == definition.name);
     let is_made = scene.new.device(&definition.id).is_some_and(|device| device.as_ethernet().is_none());
     let stands = is_in_state || (is_made && scene.links.named(name).is_some());
     let is_stray = before.is_none_or(|old| !has_dhcp(old)) && has_client(name, scene.system);
-    (before.is_none() && stands) || is_stray
+    (before.is_none() && (stands || has_its_address(definition, scene))) || is_stray
+}
+
+/// True if the link has an address that it is to get.
+fn has_its_address(definition: &Definition, scene: &Scene<'_>) -> bool {
+    let Some(network) = scene.links.network() else { return false };
+    let Some(device) = scene.new.device(&definition.id) else { return false };
+    let link = network.link_named(definition.name.as_str());
+    link.is_some_and(|link| {
+        let wanted =
+            |address| device.settings.addresses.iter().any(|wanted| wanted.address.address == address);
+        network.addresses_of(link.index).any(|address| wanted(address.address))
+    })
 }
 
 /// Takes down what the new file brought up, once the old one is back: ifupdown gets the new stanzas by hand.
