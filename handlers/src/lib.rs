@@ -20,6 +20,7 @@ mod colon_file;
 mod config_module;
 mod diff;
 mod held;
+mod json;
 mod nearest;
 pub mod network;
 mod plan;

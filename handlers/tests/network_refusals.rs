@@ -84,6 +84,18 @@ fn every_fault_is_refused_where_it_is() {
 }
 
 #[test]
+fn a_key_twice_is_refused_and_not_lost() {
+    let text =
+        r#"{"network": {"version": 2, "ethernets": {"e0": {"dhcp4": true}, "e1": {}, "e0": {"mtu": 1400}}}}"#;
+    let payload = RawValue::from_string(text.to_owned()).unwrap();
+    for module in [Module::Network, Module::SetPasswords] {
+        let refusal = config_module(module).check(&payload, &MemorySystem::sandbox()).unwrap_err();
+        assert_eq!((refusal.path(), refusal.given_value()), ("network.ethernets.e0", Some("e0")));
+        assert!(refusal.expected().contains("once"), "{refusal}");
+    }
+}
+
+#[test]
 fn nulls_are_accepted_at_every_key() {
     let push = document(&json!({
         "renderer": null,

@@ -24,6 +24,7 @@ use serde_json::value::RawValue;
 pub use expectation::Expectation;
 pub(crate) use expectation::verify;
 
+use crate::json::{self, JsonError};
 use crate::{ConfigModule, Held, Outlook, Plan, Refusal, System};
 use document::push::Push;
 use document::renderer_key;
@@ -74,9 +75,11 @@ impl ConfigModule for Network {
     }
 }
 
-/// The envelope is JSON already, or it would not have come this far; numbers too large for any type may still
-/// fail.
+/// The envelope is JSON already, or it would not have come this far; a key that is there twice, or a number too large for
+/// any type, may still fail.
 fn parse(payload: &RawValue) -> Result<Value, Refusal> {
-    serde_json::from_str(payload.get())
-        .map_err(|error| Refusal::at("network", "a JSON document").given(error.to_string()))
+    json::read(payload).map_err(|error| match error {
+        JsonError::Twice { path, key } => Refusal::at(path, "each key of a map once").given(key),
+        JsonError::Unreadable(text) => Refusal::at("network", "a JSON document").given(text),
+    })
 }

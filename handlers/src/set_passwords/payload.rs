@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::form::{Form, form_of};
 use super::user_name::{self, UserName};
+use crate::json::{self, JsonError};
 use crate::nearest::nearest;
 use crate::{Refusal, Secret};
 
@@ -48,8 +49,12 @@ pub(super) enum Password {
 impl Request {
     /// Parses a payload. No refusal ever quotes a password.
     pub(super) fn parse(payload: &RawValue) -> Result<Self, Refusal> {
-        let document: Value = serde_json::from_str(payload.get())
-            .map_err(|error| Refusal::at("data", "JSON").hint(format!("it cannot be read: {error}")))?;
+        let document = json::read(payload).map_err(|error| match error {
+            JsonError::Twice { path, key } => Refusal::at(path, "each key of an object once").given(key),
+            JsonError::Unreadable(text) => {
+                Refusal::at("data", "JSON").hint(format!("it cannot be read: {text}"))
+            }
+        })?;
         let top = object(&document, "data", "an object with `chpasswd`")?;
         for (key, value) in top {
             match key.as_str() {
