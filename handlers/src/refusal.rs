@@ -19,13 +19,13 @@ pub struct Refusal {
 impl Refusal {
     /// A fault at `path` (`network.ethernets.ens0.addresses[0]`), with what would have been right.
     pub fn at(path: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self { path: path.into(), given: None, expected: expected.into(), hint: None, file: None }
+        Self { path: printable(&path.into()), given: None, expected: expected.into(), hint: None, file: None }
     }
 
-    /// Adds what was given; long values are shortened.
+    /// Adds what was given; long values are shortened, and characters that cannot be seen are escaped.
     #[must_use]
     pub fn given(mut self, given: impl AsRef<str>) -> Self {
-        self.given = Some(cloud_channel_protocol::shorten(given.as_ref()));
+        self.given = Some(printable(&cloud_channel_protocol::shorten(given.as_ref())));
         self
     }
 
@@ -51,7 +51,7 @@ impl Refusal {
     /// The same fault at the place where the sender wrote it, for a document that was converted.
     #[must_use]
     pub(crate) fn moved_to(self, path: impl Into<String>) -> Self {
-        Self { path: path.into(), ..self }
+        Self { path: printable(&path.into()), ..self }
     }
 
     /// Where in the document the fault is.
@@ -93,3 +93,34 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+/// The text in one line, as it will be seen: it may end up in a log or on a terminal. Beside controls, characters that change
+/// the order of others, or have no width, are escaped as in `\u{202e}`.
+fn printable(text: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    if !text.contains(hidden) {
+        return text.to_owned();
+    }
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hidden(c) { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_one_line_that_looks_like_what_it_is() {
+        let refusal =
+            Refusal::at("network.a\nb", "a name").given("x\u{1b}[2J\ty\0\u{202e}é\u{2028}\u{feff}z");
+        let expected = r"`network.a\nb`: expected a name, got `x\u{1b}[2J\ty\u{0}\u{202e}é\u{2028}\u{feff}z`";
+        assert_eq!(refusal.to_string(), expected);
+        assert_eq!(refusal.moved_to("b\r").path(), r"b\r");
+    }
+}
