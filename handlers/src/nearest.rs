@@ -14,7 +14,7 @@ pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|word| (distance(&given, &word.to_lowercase()), *word))
-        .filter(|(edits, word)| *edits <= FARTHEST.min(word.len() / 2))
+        .filter(|(edits, word)| *edits <= FARTHEST.min(word.len() / 2).min(given.len() / 2))
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, word)| word)
 }
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn a_typo_leads_to_the_word_and_nonsense_to_none() {
-        let known = ["chpasswd", "password", "ssh_pwauth", "mtu"];
+        let known = ["chpasswd", "password", "ssh_pwauth", "mtu", "none"];
         for (given, expected) in [
             ("chpaswd", Some("chpasswd")),
             ("chpasswd", Some("chpasswd")),
@@ -53,6 +53,7 @@ mod tests {
             ("mut", Some("mtu")),
             ("tum", None),
             ("mtuu", Some("mtu")),
+            ("on", None),
             ("banana", None),
             ("", None),
         ] {

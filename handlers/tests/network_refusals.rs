@@ -96,6 +96,14 @@ fn a_key_twice_is_refused_and_not_lost() {
 }
 
 #[test]
+fn an_empty_push_changes_nothing_also_where_there_is_no_config() {
+    for push in [json!({}), json!({"network": {}}), json!({"ethernets": {}, "bonds": null})] {
+        let plan = network().plan(&Held::nothing(), &raw(&push), &MemorySystem::sandbox()).unwrap();
+        assert!(plan.is_empty(), "{push}: {plan:?}");
+    }
+}
+
+#[test]
 fn nulls_are_accepted_at_every_key() {
     let push = document(&json!({
         "renderer": null,

@@ -256,15 +256,16 @@ fn version(value: &Value, place: &Place) -> Result<(), Refusal> {
 
 /// The document inside a payload, and what faults call its top: `{"network": {…}}`, or the inside alone.
 pub(crate) fn unwrap_envelope(payload: &Value) -> Result<(&Value, &'static str), Refusal> {
+    let whole = Place::top("network", Reading::Push);
     let Some(map) = payload.as_object() else {
-        return Err(Refusal::at("network", "a map with `version` and devices").given("no map"));
+        return Err(whole.refuse(payload, "a map with `version` and devices"));
     };
     let Some(document) = map.get("network") else { return Ok((payload, "")) };
     if let Some(unknown) = map.keys().find(|key| *key != "network") {
         return Err(unknown_key(&Place::top("", Reading::Push), unknown, &["network"]));
     }
     if document.is_null() {
-        return Err(Refusal::at("network", "a map with `version` and devices").given("null"));
+        return Err(whole.refuse(document, "a map with `version` and devices"));
     }
     Ok((document, "network"))
 }

@@ -125,6 +125,17 @@ impl Device {
             Some(Kind::Ethernet(ethernet)) => ethernet.link_name(id, place)?,
             _ => Some(id.as_link_name(place)?),
         };
+        // In a file that was there before us it has never worked, and stays.
+        let is_taken = |name: &LinkName| {
+            let made = !matches!(kind, Some(Kind::Ethernet(_)));
+            name.is_loopback() && (made || id.as_str() != name.as_str())
+        };
+        if place.reading() == Reading::Push
+            && let Some(name) = link_name.as_ref().filter(|name| is_taken(name))
+        {
+            let place = if section == Section::Ethernets { place.key("set-name") } else { place.clone() };
+            return Err(place.refuse_text(name.as_str(), "a name that is not the loopback's"));
+        }
         Ok(kind.map(|kind| Self { kind, settings, link_name }))
     }
 

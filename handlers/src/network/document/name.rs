@@ -91,6 +91,13 @@ impl LinkName {
     }
 }
 
+impl LinkName {
+    /// True for the name that every kernel has taken itself.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.0 == "lo"
+    }
+}
+
 impl fmt::Display for LinkName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

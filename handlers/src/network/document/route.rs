@@ -85,21 +85,29 @@ impl Route {
         let scope = object.read("scope", keyword(SCOPES))?;
         // Without a next hop it leads to what is on the link, as with netplan; cloud-init says it so for EC2's cards.
         let is_direct = via.is_none() && names_family && kind.is_none_or(|kind| kind == UNICAST);
+        let metric = object.read("metric", number(0..=u32::MAX))?;
+        let on_link = object.read("on-link", boolean)?;
+        let table = object.read("table", number(1..=u32::MAX))?;
+        let mtu = object.read("mtu", number(68..=u32::MAX))?;
+        let congestion_window = object.read("congestion-window", number(1..=u32::MAX))?;
+        let receive_window = object.read("advertised-receive-window", number(1..=u32::MAX))?;
+        let segment_size = object.read("advertised-mss", number(1..=65535))?;
+        // Before anything is missed: a key that is not known may be the one, misspelt.
+        object.finish()?;
         let route = Self {
             to: destination(to, via.or(from), place)?,
             via,
             from,
-            metric: object.read("metric", number(0..=u32::MAX))?,
-            on_link: object.read("on-link", boolean)?,
+            metric,
+            on_link,
             kind,
             scope: scope.or_else(|| is_direct.then_some("link")),
-            table: object.read("table", number(1..=u32::MAX))?,
-            mtu: object.read("mtu", number(68..=u32::MAX))?,
-            congestion_window: object.read("congestion-window", number(1..=u32::MAX))?,
-            receive_window: object.read("advertised-receive-window", number(1..=u32::MAX))?,
-            segment_size: object.read("advertised-mss", number(1..=65535))?,
+            table,
+            mtu,
+            congestion_window,
+            receive_window,
+            segment_size,
         };
-        object.finish()?;
         route.complete(place)?;
         Ok(route)
     }

@@ -107,7 +107,8 @@ fn merged(base: &Value, settled: &Settled) -> Result<Value, Refusal> {
     let place = Place::top(settled.path, Reading::Whole);
     let mut document = merge(base, &settled.document);
     let Some(map) = document.as_object_mut() else { return Err(place.lacks("a map")) };
-    if !map.contains_key("version") {
+    // Nothing needs no version.
+    if !map.is_empty() && !map.contains_key("version") {
         let knows_version = base.get("version").is_some() || has_devices(base);
         if !knows_version {
             return Err(place.key("version").lacks("2, the version of network-config that is applied"));
