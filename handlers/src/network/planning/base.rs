@@ -27,6 +27,8 @@ pub(super) struct Base {
     pub(super) applied: Value,
     /// Files that are ours to replace and to remove.
     pub(super) ours: BTreeSet<String>,
+    /// True if these are as they were found: we have written none of them.
+    pub(super) is_found: bool,
     /// What cards were called when these were written.
     pub(super) names: KnownNames,
     /// What the sender should know of it.
@@ -53,6 +55,7 @@ impl Base {
             document: memory.config.clone(),
             applied: memory.applied().clone(),
             ours: memory.files.keys().cloned().collect(),
+            is_found: memory.untouched,
             names: memory.names.clone(),
             warning: None,
         };
@@ -66,7 +69,11 @@ impl Base {
                 let warning = warn("the push was merged into what is there now");
                 Ok(Self { warning: warning.into_iter().chain(import.warning).reduce(joined), ..import })
             }
-            None => Ok(Self { warning: warn("it was replaced by what was pushed before"), ..held }),
+            None => Ok(Self {
+                is_found: false,
+                warning: warn("it was replaced by what was pushed before"),
+                ..held
+            }),
         }
     }
 
@@ -88,7 +95,7 @@ impl Base {
         }
         let document = canonical(&document);
         let names = KnownNames::default();
-        Ok(Some(Self { applied: document.clone(), document, ours, names, warning }))
+        Ok(Some(Self { applied: document.clone(), document, ours, is_found: true, names, warning }))
     }
 }
 
@@ -99,6 +106,7 @@ impl Default for Base {
             document: nothing.clone(),
             applied: nothing,
             ours: BTreeSet::new(),
+            is_found: true,
             names: KnownNames::default(),
             warning: None,
         }

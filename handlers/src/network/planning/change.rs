@@ -41,7 +41,10 @@ impl Change {
         let path = wanted.path();
         let desired = Rc::new(Desired::read(document, path)?);
         let old = NetworkConfig::whole(&base.applied, path).ok();
-        let deferral = Deferral::between(Rc::clone(&desired), &base.applied, old.as_ref(), links);
+        let deferral = match &wanted.applied {
+            Some(applied) => Deferral::of(Rc::clone(&desired), applied, links),
+            None => Deferral::between(Rc::clone(&desired), &base.applied, old.as_ref(), links),
+        };
         // What is replaced need not be right any more; nothing is done for devices that cannot be told.
         let old = old.unwrap_or_default();
         let place = Place::top(path, Reading::Whole);
@@ -59,10 +62,12 @@ impl Change {
         Ok(Self { old, desired, deferral, pushed, affected, is_same })
     }
 
-    /// True if nothing is done for any device: no other is spoken of than those that wait. Whoever speaks of a device that
-    /// is as it should be, by its file, wants it brought up like that.
+    /// True if nothing is done for any device: no other is spoken of than those that wait, or waited and are wanted no more.
+    /// Whoever speaks of a device that is as it should be, by its file, wants it brought up like that.
     pub(super) fn is_none(&self) -> bool {
-        self.is_same && self.pushed.iter().all(|id| self.deferral.waiting.contains_key(id))
+        let Deferral { now, waiting } = &self.deferral;
+        let is_nothing = |id| waiting.contains_key(id) || now.config.device(id).is_none();
+        self.is_same && self.pushed.iter().all(is_nothing)
     }
 
     /// Says in the plan what the task speaks of, and is not done by it.

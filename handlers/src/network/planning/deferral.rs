@@ -32,9 +32,9 @@ pub(super) struct Deferral {
 
 impl Deferral {
     /// Divides a config. `applied` is what the machine has been told so far.
-    pub(super) fn of(desired: Desired, applied: &Value, links: &Links) -> Self {
+    pub(super) fn of(desired: impl Into<Rc<Desired>>, applied: &Value, links: &Links) -> Self {
         let config = NetworkConfig::whole(applied, "").ok();
-        Self::between(Rc::new(desired), applied, config.as_ref(), links)
+        Self::between(desired.into(), applied, config.as_ref(), links)
     }
 
     /// As [`Self::of`], with what `applied` means; `None` if it cannot be understood.

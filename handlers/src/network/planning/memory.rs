@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::deferral::Deferral;
 use super::former_mtu::FormerMtus;
+use super::found::Found;
 use super::replaced::Replaced;
 use crate::network::document::name::DeviceId;
 use crate::network::machine::known_names::KnownNames;
@@ -27,9 +28,15 @@ pub(super) struct Memory {
     /// What was wanted before the last change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) previous: Option<Value>,
+    /// What of that was in the files, if that was not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) previous_applied: Option<Value>,
     /// The files of cloud-init's that the last change replaced, if nothing else told what they say.
     #[serde(default, skip_serializing_if = "Replaced::is_empty")]
     pub(super) replaced: Replaced,
+    /// The files that the last change found, if they were not ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) found: Option<Found>,
     /// True if the files of the network are as they were found.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) untouched: bool,
@@ -64,7 +71,9 @@ impl Memory {
             applied: Some(&deferral.now.document).filter(|now| *now != config).cloned(),
             waiting: deferral.waiting.iter().map(text).collect(),
             previous: None,
+            previous_applied: None,
             replaced: Replaced::default(),
+            found: None,
             untouched: false,
             names: KnownNames::default(),
             mtus: FormerMtus::default(),

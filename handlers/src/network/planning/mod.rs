@@ -5,6 +5,7 @@ mod change;
 mod deferral;
 mod description;
 mod former_mtu;
+mod found;
 mod kept_address;
 mod memory;
 mod orphans;
@@ -24,7 +25,7 @@ use super::activation::Activation;
 use super::document::contradiction;
 use super::document::hidden::has_hidden;
 use super::document::renderer_key;
-use super::expectation::Expectation;
+use super::expectation::{Expectation, ExpectedLink};
 use super::machine::known_names::{KnownNames, before_the_move};
 use super::machine::link::Links;
 use super::machine::orphan_link::OrphanChange;
@@ -38,6 +39,7 @@ use crate::{FileChange, FileState, Held, Plan, Refusal, Step, System, Verificati
 use base::Base;
 use change::Change;
 use former_mtu::FormerMtus;
+use found::Found;
 use memory::Memory;
 use orphans::Orphans;
 use replaced::Replaced;
@@ -81,10 +83,17 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
         _ => Replaced::default(),
     };
     restored.check_names(&links)?;
-    let kept = if replaced.is_none() && change.is_none() {
-        kept_files(memory.as_ref(), &base, system)?
-    } else {
-        None
+    let found = match (task, &memory) {
+        (Task::Revert, Some(Memory { found: Some(found), .. })) => {
+            found.files_for(&change.deferral.now, &links).map(|files| (files, found.is_literal()))
+        }
+        _ => None,
+    };
+    let is_literal = found.as_ref().is_none_or(|(_, is_literal)| *is_literal);
+    let kept = match found {
+        Some((files, _)) => Some(files),
+        None if replaced.is_none() && change.is_none() => kept_files(memory.as_ref(), &base, system)?,
+        None => None,
     };
     let is_kept = kept.is_some();
     let Draft { rendered, digests, memory: mut next } =
@@ -103,7 +112,10 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
 
     let mut plan = Plan::nothing(Held::nothing());
     change.tell_what_waits(&mut plan, &links);
-    (next.previous, next.replaced) = previous(memory.as_ref(), &base, &next, replaced);
+    if replaced.is_none() && base.is_found && !is_kept {
+        next.found = Found::look(&base, &change.old, &rendered, &links, &*renderer, system)?;
+    }
+    remember_the_way_back(memory.as_ref(), &base, &mut next, replaced);
     next.untouched = is_kept;
     if files.is_empty() && memory.as_ref() == Some(&next) {
         return Ok(Plan { held: held.clone(), ..plan });
@@ -116,7 +128,9 @@ fn plan_task(held: &Held, task: &Task<'_>, system: &dyn System) -> Result<Plan, 
     let is_active = files.is_empty() && (is_kept || as_held());
     if !is_active {
         let known = &before_the_move(&base.names, &change.deferral.now.config, &links);
-        let machine = Machine { links, known, mtus: &mtus, orphans: &orphans, renderer: &*renderer, system };
+        let orphans = &orphans;
+        let machine =
+            Machine { links, known, mtus: &mtus, orphans, is_literal, renderer: &*renderer, system };
         add_steps(&mut plan, files, &digests, &change, machine)?;
     }
     plan.held = next.into_held();
@@ -181,18 +195,24 @@ fn check_conflicts(
     Ok((rivals, replaced))
 }
 
-/// What a revert goes back to. What was put off and is done later is part of the change that brought it.
-fn previous(
+/// Sets what a revert goes back to. What was put off and is done later is part of the change that brought it.
+fn remember_the_way_back(
     memory: Option<&Memory>,
     base: &Base,
-    next: &Memory,
+    next: &mut Memory,
     replaced: Option<Replaced>,
-) -> (Option<Value>, Replaced) {
+) {
     if let Some(memory) = memory.filter(|_| replaced.is_none() && base.document == next.config) {
-        return (memory.previous.clone(), memory.replaced.clone());
+        next.previous.clone_from(&memory.previous);
+        next.previous_applied.clone_from(&memory.previous_applied);
+        next.replaced.clone_from(&memory.replaced);
+        next.found = memory.found.clone().or_else(|| next.found.take());
+        return;
     }
     let is_same = memory.is_none() && base.document == next.config;
-    ((!is_same).then(|| base.document.clone()), replaced.unwrap_or_default())
+    next.previous = (!is_same).then(|| base.document.clone());
+    next.previous_applied = Some(&base.applied).filter(|applied| **applied != base.document).cloned();
+    next.replaced = replaced.unwrap_or_default();
 }
 
 /// The files of the network that are there, as long as we have written none: what changes no device leaves them alone.
@@ -250,6 +270,8 @@ struct Machine<'a> {
     known: &'a KnownNames,
     mtus: &'a FormerMtus,
     orphans: &'a OrphanChange,
+    /// True if the files say all of the config.
+    is_literal: bool,
     renderer: &'a dyn Renderer,
     system: &'a dyn System,
 }
@@ -262,7 +284,7 @@ fn add_steps(
     change: &Change,
     machine: Machine<'_>,
 ) -> Result<(), Refusal> {
-    let Machine { links, known, mtus, orphans, renderer, system } = machine;
+    let Machine { links, known, mtus, orphans, is_literal, renderer, system } = machine;
     let mut expected: Vec<(String, Option<String>)> =
         wanted.iter().map(|(path, digest)| (path.clone(), Some(digest.clone()))).collect();
     expected.extend(
@@ -296,6 +318,9 @@ fn add_steps(
     plan.warnings.extend(kept.into_iter().chain(activation.warnings));
     plan.is_trial = !system.is_sandbox() && is_network;
     expectation.links = activation.links;
+    if !is_literal {
+        expectation.links = expectation.links.into_iter().map(ExpectedLink::outline).collect();
+    }
     plan.steps.push(Step::Verify(Verification::Network(expectation)));
     Ok(())
 }

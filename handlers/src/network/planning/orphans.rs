@@ -18,7 +18,7 @@ use crate::network::renderer::udev_rule::are_cloud_inits;
 use crate::{FileState, Refusal, System};
 
 /// Bytes of all files that are kept for a rollback: far more than cloud-init writes, and little beside what a module may hold.
-const MOST_BYTES: usize = 64 * 1024;
+pub(super) const MOST_BYTES: usize = 64 * 1024;
 
 /// Links that a refusal names.
 const MOST_NAMES: usize = 32;

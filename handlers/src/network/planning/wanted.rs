@@ -29,7 +29,8 @@ pub(super) enum Task<'a> {
 pub(super) enum Wish {
     Push(Push),
     Resume,
-    Revert(Value),
+    /// All that was wanted, and what of it was in the files.
+    Revert(Value, Value),
 }
 
 /// All that is wanted.
@@ -39,6 +40,8 @@ pub(super) struct Wanted {
     pub(super) document: Value,
     /// The devices that the task speaks of; `None`: of those that can be done.
     pub(super) devices: Option<BTreeSet<DeviceId>>,
+    /// What the files said when this was wanted before: a revert goes back to that, and not on from what there is.
+    pub(super) applied: Option<Value>,
     settled: Option<Settled>,
 }
 
@@ -48,10 +51,12 @@ impl Wish {
             Task::Push(payload) => Push::read(payload).map(Self::Push),
             Task::Resume => Ok(Self::Resume),
             Task::Revert => {
-                let previous = memory.and_then(|memory| memory.previous.clone());
-                previous
-                    .map(Self::Revert)
-                    .ok_or_else(|| Refusal::at("network", "a change that was made before").given("none"))
+                let previous = memory.and_then(|memory| {
+                    let previous = memory.previous.clone()?;
+                    let applied = memory.previous_applied.clone().unwrap_or_else(|| previous.clone());
+                    Some(Self::Revert(previous, applied))
+                });
+                previous.ok_or_else(|| Refusal::at("network", "a change that was made before").given("none"))
             }
         }
     }
@@ -63,15 +68,22 @@ impl Wish {
                 let settled = push.onto(base)?;
                 let document = merged(base, &settled)?;
                 let devices = pushed_ids(&settled, base)?;
-                Ok(Wanted { document, devices: Some(devices), settled: Some(settled) })
+                Ok(Wanted { document, devices: Some(devices), applied: None, settled: Some(settled) })
             }
-            Self::Resume => Ok(Wanted { document: base.clone(), devices: None, settled: None }),
-            Self::Revert(previous) => {
+            Self::Resume => {
+                Ok(Wanted { document: base.clone(), devices: None, applied: None, settled: None })
+            }
+            Self::Revert(previous, applied) => {
                 let place = Place::top("network", Reading::Whole);
                 let changed = changed_devices(base, previous);
                 let devices = changed.iter().map(|id| DeviceId::from_key(id, &place));
                 let devices = Some(devices.collect::<Result<_, _>>()?);
-                Ok(Wanted { document: previous.clone(), devices, settled: None })
+                Ok(Wanted {
+                    document: previous.clone(),
+                    devices,
+                    applied: Some(applied.clone()),
+                    settled: None,
+                })
             }
         }
     }
