@@ -58,6 +58,27 @@ fn files_that_were_written_but_never_acted_on_are_acted_on() {
 }
 
 #[test]
+fn a_card_that_keeps_its_name_is_looked_at_and_gets_back_its_mtu() {
+    for matching in [json!({"macaddress": "00:11:22:33:44:55"}), json!({"name": "eth1"})] {
+        let system = machine();
+        // It never comes up: here a link does so that is called `ens0`.
+        let card = json!({"match": matching, "mtu": 1400, "addresses": ["192.0.2.5/24"]});
+        let push = to_raw_value(&json!({"ethernets": {"lan": card}})).unwrap();
+        let plan = network().plan(&Held::nothing(), &push, &system).unwrap();
+        match apply(&plan, &plan.preimage(None), &system) {
+            Outcome::Failed { reason, undone: Ok(_), .. } => {
+                assert_eq!(reason, "link `eth1` is down, expected it up");
+            }
+            outcome => panic!("{outcome}"),
+        }
+        let scripts = system.invocations().into_iter().filter(|command| command.program == "/usr/sbin/ip");
+        let scripts: Vec<_> = scripts.filter_map(|command| command.stdin).collect();
+        let last = scripts.last().map(|script| script.expose());
+        assert_eq!(last, Some("link set dev eth1 mtu 1500 down\n"), "{matching}");
+    }
+}
+
+#[test]
 fn of_two_cards_the_one_that_is_left_is_set_up_again() {
     let system = machine();
     let push = json!({"ethernets": {"eth0": {"mtu": 1500}, "eth1": {"dhcp4": true}}});

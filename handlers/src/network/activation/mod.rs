@@ -26,7 +26,7 @@ pub(super) use networkd::Networkd;
 pub(super) use sysconfig::Sysconfig;
 
 use super::document::config::NetworkConfig;
-use super::document::device::{Device, Kind};
+use super::document::device::{Device, Kind, Match};
 use super::document::name::DeviceId;
 use super::expectation::ExpectedLink;
 use super::machine::link::{Link, Links};
@@ -67,6 +67,11 @@ pub(super) trait Activator {
 /// Links by the names they have now, with those they will have.
 type Names = BTreeMap<String, String>;
 
+/// True if the stack gives the link another MTU, or brings it up: it would not take that back.
+fn is_to_change(link: &Link, device: &Device) -> bool {
+    !link.up || device.settings.mtu.is_some_and(|mtu| link.mtu != Some(mtu))
+}
+
 impl Activation {
     /// Plans one device that is wanted; gives back its links.
     fn add_device(&mut self, id: &DeviceId, device: &Device, scene: &Scene<'_>) -> Result<Names, Refusal> {
@@ -91,9 +96,7 @@ impl Activation {
         let present = scene.links.of(id, device, scene.new);
         self.keep_addresses(id, device, &present, scene)?;
         let Some(name) = device.link_name.as_ref() else {
-            let is_new = |link: &&Link| scene.known.of(id).is_some_and(|known| !known.contains(&link.name));
-            let moved = present.iter().copied().filter(is_new);
-            self.links.extend(moved.map(|link| ExpectedLink::of(&link.name, id, scene)));
+            self.add_unnamed(id, device, &present, scene)?;
             return Ok(present.into_iter().map(same_name).collect());
         };
         let link = match present.as_slice() {
@@ -103,8 +106,7 @@ impl Activation {
         };
         let mut to = name.as_str();
         if link.name == to {
-            let mtu = device.settings.mtu.filter(|mtu| link.mtu != Some(*mtu));
-            if mtu.is_some() || !link.up {
+            if is_to_change(link, device) {
                 self.steps.push(rename::keep_step(link, scene.system)?);
             }
         } else {
@@ -134,6 +136,26 @@ impl Activation {
         let wanted = device.settings.macaddress.filter(|wanted| before != Some(*wanted));
         for link in links.iter().filter(|link| wanted.is_some() && link.address != wanted) {
             self.at_undo.extend(rename::address_at_undo(link, scene.system)?);
+        }
+        Ok(())
+    }
+
+    /// Plans the links of a card that keeps the name it has, or gets one that is not ours to say.
+    fn add_unnamed(
+        &mut self,
+        id: &DeviceId,
+        device: &Device,
+        present: &[&Link],
+        scene: &Scene<'_>,
+    ) -> Result<(), Refusal> {
+        // Which links a pattern stands for, only the stack can tell in the end.
+        let is_one = present.len() == 1 && device.matching().is_some_and(Match::is_of_one);
+        let is_new = |link: &Link| scene.known.of(id).is_some_and(|known| !known.contains(&link.name));
+        for link in present.iter().filter(|link| is_one || is_new(link)) {
+            if is_to_change(link, device) && rename::has_ip(scene.system) {
+                self.steps.push(rename::keep_step(link, scene.system)?);
+            }
+            self.links.push(ExpectedLink::of(&link.name, id, scene));
         }
         Ok(())
     }

@@ -79,6 +79,11 @@ pub(super) fn address_at_undo(link: &Link, system: &dyn System) -> Result<Option
     Ok(Some(Step::AtUndo(UndoCommand::Run(command))))
 }
 
+/// True if links can be changed by `ip`.
+pub(super) fn has_ip(system: &dyn System) -> bool {
+    ip_program(system).is_some()
+}
+
 /// Gives a link another MTU; the undo gives it back the one that it has. Nothing without `ip`: it is what the next boot does.
 pub(crate) fn mtu_step(
     link: &Link,

@@ -226,6 +226,11 @@ impl Ethernet {
 }
 
 impl Match {
+    /// True if it is meant for one card: it names its address, or a name that is no pattern.
+    pub(crate) fn is_of_one(&self) -> bool {
+        self.macaddress.is_some() || self.name.as_ref().is_some_and(Pattern::is_plain)
+    }
+
     fn parse(value: &Value, place: &Place) -> Result<Self, Refusal> {
         let mut object = Object::open(value, place)?;
         let matching = Self {
