@@ -241,6 +241,20 @@ fn where_all_waits_no_file_comes_of_taking_it_back() {
 }
 
 #[test]
+fn taking_back_what_did_nothing_yet_does_nothing() {
+    for machine in machines() {
+        let system = machine.configured();
+        let before = files(&system);
+        let late = json!({"ethernets": {"eth0": {"dhcp4": null}, "eth9": {}},
+            "bridges": {"br0": {"interfaces": ["eth0", "eth9"], "dhcp4": true}}});
+        let held = push(&Held::nothing(), &late, &system);
+        assert_eq!(files(&system), before, "{}: all of it waits", machine.renderer);
+        revert(&held, &system);
+        assert_eq!(files(&system), before, "{}", machine.renderer);
+    }
+}
+
+#[test]
 fn a_second_change_goes_back_to_the_first() {
     for machine in machines() {
         let system = machine.configured();

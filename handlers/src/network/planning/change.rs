@@ -33,6 +33,7 @@ pub(super) struct Change {
     /// Devices whose links have to be looked at again.
     pub(super) affected: BTreeSet<DeviceId>,
     is_same: bool,
+    is_revert: bool,
 }
 
 impl Change {
@@ -59,15 +60,17 @@ impl Change {
         let pushed = wanted.devices.clone().unwrap_or_else(|| affected.clone());
         contradiction::check(&desired.config, &pushed, path)?;
         affected.extend(relatives(&affected, &old, &now.config));
-        Ok(Self { old, desired, deferral, pushed, affected, is_same })
+        let is_revert = wanted.applied.is_some();
+        Ok(Self { old, desired, deferral, pushed, affected, is_same, is_revert })
     }
 
     /// True if nothing is done for any device: no other is spoken of than those that wait, or waited and are wanted no more.
-    /// Whoever speaks of a device that is as it should be, by its file, wants it brought up like that.
+    /// Whoever speaks of a device that is as it should be, by its file, wants it brought up like that; a revert speaks of those
+    /// that were spoken of.
     pub(super) fn is_none(&self) -> bool {
         let Deferral { now, waiting } = &self.deferral;
         let is_nothing = |id| waiting.contains_key(id) || now.config.device(id).is_none();
-        self.is_same && self.pushed.iter().all(is_nothing)
+        self.is_same && (self.is_revert || self.pushed.iter().all(is_nothing))
     }
 
     /// Says in the plan what the task speaks of, and is not done by it.
