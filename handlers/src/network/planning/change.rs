@@ -32,8 +32,9 @@ pub(super) struct Change {
     pub(super) pushed: BTreeSet<DeviceId>,
     /// Devices whose links have to be looked at again.
     pub(super) affected: BTreeSet<DeviceId>,
+    /// True if it goes back to what was wanted before.
+    pub(super) is_revert: bool,
     is_same: bool,
-    is_revert: bool,
 }
 
 impl Change {

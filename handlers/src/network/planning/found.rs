@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::base::Base;
-use super::orphans::MOST_BYTES;
+use super::replaced::MOST_BYTES;
 use super::take_over;
 use crate::network::document::config::NetworkConfig;
 use crate::network::document::desired::Desired;
@@ -31,17 +30,16 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Looks at what a change is about to replace: the files that are ours to replace, and those in the place of what is
-    /// rendered. `old` is what they came of. None, if they are too large to be kept.
-    pub(super) fn look(
-        base: &Base,
+    /// Looks at what a change is about to replace: the files in these places. `document` is what they came of, and `old` what
+    /// it means. None, if they are too large to be kept.
+    pub(super) fn look<'a>(
+        document: &Value,
         old: &NetworkConfig,
-        rendered: &[RenderedFile],
+        places: impl Iterator<Item = &'a String>,
         links: &Links,
         renderer: &dyn Renderer,
         system: &dyn System,
     ) -> Result<Option<Self>, Refusal> {
-        let places = base.ours.iter().chain(rendered.iter().map(|file| &file.path));
         let places: BTreeSet<&String> = places.filter(|path| *path != take_over::FILE).collect();
         let mut files = BTreeMap::new();
         for path in places {
@@ -52,7 +50,7 @@ impl Found {
             return Ok(None);
         }
         let is_literal = renderer.origin(system)?.is_some_and(|origin| files.contains_key(&origin.source));
-        Ok(Some(Self { document: digest_of(&base.applied), names: names(old, links), is_literal, files }))
+        Ok(Some(Self { document: digest_of(document), names: names(old, links), is_literal, files }))
     }
 
     /// The files, if they are still what this config comes to: no card has got a name since that they do not know, and

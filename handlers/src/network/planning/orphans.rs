@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Change;
-use super::replaced::Replaced;
+use super::replaced::{MOST_BYTES, Replaced};
 use crate::network::document::address::MacAddress;
 use crate::network::document::config::NetworkConfig;
 use crate::network::machine::link::Links;
@@ -16,9 +16,6 @@ use crate::network::machine::reading::unreadable;
 use crate::network::renderer::Renderer;
 use crate::network::renderer::udev_rule::are_cloud_inits;
 use crate::{FileState, Refusal, System};
-
-/// Bytes of all files that are kept for a rollback: far more than cloud-init writes, and little beside what a module may hold.
-pub(super) const MOST_BYTES: usize = 64 * 1024;
 
 /// Links that a refusal names.
 const MOST_NAMES: usize = 32;

@@ -8,6 +8,9 @@ use crate::network::machine::link::Links;
 use crate::network::machine::orphan_link::{OrphanLink, OrphanName};
 use crate::{FileState, Refusal};
 
+/// Bytes of all files that are kept for a rollback: far more than cloud-init writes, and little beside what a module may hold.
+pub(super) const MOST_BYTES: usize = 64 * 1024;
+
 /// Files that were replaced, with what they configured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Replaced {
