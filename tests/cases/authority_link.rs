@@ -125,6 +125,8 @@ async fn every_request_and_every_forgery_over_long_polling() {
     }
     assert_heard(&told);
     assert_nothing_leaks(&mut follower).await;
+    // Each forgery, and the two words for which nothing waits.
+    assert_eq!(follower.status().await["link"]["refused_messages"], forged().len() + 2);
     // It would wait for the held connect's server.
     guest.crash().await;
     drop(held);

@@ -82,6 +82,7 @@ impl Driver {
         let topic = match Place::of(&publication.channel) {
             Place::Instance(id, Some(topic)) if id == self.parts.instance => topic,
             Place::Instance(..) | Place::Elsewhere => {
+                self.counters.refused_of_link += 1;
                 tracing::warn!(channel = %publication.channel, "a message of the link is not for this instance");
                 return;
             }
