@@ -25,6 +25,8 @@ pub(super) struct Deferred {
     waiting: BTreeMap<String, BTreeSet<String>>,
     /// What was tried last. The same is not tried again: it would fail again.
     tried: BTreeMap<String, String>,
+    /// True if links have rested since what could be done was done last: they need not rest again for that.
+    rested: bool,
 }
 
 /// Whether the machine has to be looked at.
@@ -52,6 +54,11 @@ impl Deferred {
     /// The module holds something else now, so what was tried before says nothing.
     pub(super) fn forget_tries(&mut self) {
         self.tried.clear();
+    }
+
+    /// Links rest.
+    pub(super) fn links_rest(&mut self) {
+        self.rested = true;
     }
 
     /// What could be done was done, or could not get a place in the row.
@@ -89,6 +96,8 @@ impl Driver {
     /// A module was looked at.
     pub(super) fn foreseen(&mut self, module: Module, outlook: Result<Outlook, String>) {
         let busy = self.pushes.running(module).is_some();
+        // Of cards that come one after another, each push would be followed by a change for those that came meanwhile.
+        let is_restless = self.kernel_links.due().is_some();
         let deferred = self.pushes.deferred(module);
         let again = std::mem::take(&mut deferred.look) == Look::Again;
         match outlook {
@@ -96,21 +105,32 @@ impl Driver {
                 deferred.waiting = waiting;
                 // What can be done is not done yet.
                 deferred.waiting.extend(ready.keys().map(|id| (id.clone(), BTreeSet::new())));
-                if ready.is_empty() || busy {
-                    // What runs is followed by another look.
-                } else if ready == deferred.tried {
-                    tracing::debug!(%module, "what could be done now has failed before");
-                } else {
-                    deferred.tried = ready;
-                    deferred.look = Look::Resuming;
-                    self.resume(module);
+                let must_rest = is_restless && !deferred.rested;
+                if ready.is_empty() {
+                    deferred.rested = false;
+                } else if !busy && !must_rest {
+                    self.attempt(module, ready);
                 }
+                // Else another look follows: on what runs, or on the links when they rest.
             }
             Err(refusal) => tracing::warn!(%module, %refusal, "cannot tell what could be done now"),
         }
         if again {
             self.look_ahead(module);
         }
+    }
+
+    /// Does what can be done now, unless just that has failed before.
+    fn attempt(&mut self, module: Module, ready: BTreeMap<String, String>) {
+        let deferred = self.pushes.deferred(module);
+        deferred.rested = false;
+        if ready == deferred.tried {
+            tracing::debug!(%module, "what could be done now has failed before");
+            return;
+        }
+        deferred.tried = ready;
+        deferred.look = Look::Resuming;
+        self.resume(module);
     }
 
     fn resume(&mut self, module: Module) {

@@ -43,6 +43,7 @@ impl Driver {
         self.counters.link_changes += 1;
         tracing::debug!("links have changed");
         for module in Module::all() {
+            self.pushes.deferred(module).links_rest();
             self.look_ahead(module);
         }
     }
