@@ -42,12 +42,18 @@ pub struct Limits {
     pub handshake_deadline: Duration,
 }
 
+/// Sessions that no single peer may take: enough for the machine's own people and a few servers.
+const FOR_OTHERS: usize = 16;
+
 impl Limits {
-    /// How many of all sessions one peer may have unless somebody says otherwise: all but an eighth of them, at least
-    /// one. Many machines may be behind one address, so it is as much as leaves room for others.
+    /// How many of all sessions one peer may have unless somebody says otherwise: all but 16, or but an eighth of
+    /// them if that is less, and at least one. Many machines may be behind one address, so it is as much as leaves room for
+    /// others.
     #[must_use]
     pub const fn sessions_for_one(sessions: usize) -> usize {
-        if sessions <= 1 { sessions } else { sessions - sessions.div_ceil(8) }
+        let eighth = sessions.div_ceil(8);
+        let for_others = if eighth < FOR_OTHERS { eighth } else { FOR_OTHERS };
+        if sessions <= 1 { sessions } else { sessions - for_others }
     }
 }
 

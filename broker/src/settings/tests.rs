@@ -104,8 +104,8 @@ fn groups_are_merged_key_by_key_and_lists_as_a_whole() {
 fn a_peers_share_follows_the_sessions_unless_it_is_set() {
     let root = tempfile::tempdir().unwrap();
     for (limits, expected) in [
-        ("{}", 896),
-        ("{sessions: 20000}", 17_500),
+        ("{}", 1_008),
+        ("{sessions: 20000}", 19_984),
         ("{sessions: 1}", 1),
         ("{sessions: 20000, sessions-per-peer: 5}", 5),
         ("{sessions-per-peer: 1024}", 1_024),

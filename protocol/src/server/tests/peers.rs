@@ -74,10 +74,10 @@ fn every_end_of_a_session_gives_its_place_back() {
 
 #[test]
 fn a_part_is_kept_for_others_by_default() {
-    for (all, one) in [(0, 0), (1, 1), (2, 1), (8, 7), (9, 7), (1_024, 896), (20_000, 17_500)] {
+    for (all, one) in [(0, 0), (1, 1), (2, 1), (8, 7), (9, 7), (128, 112), (1_024, 1_008), (20_000, 19_984)] {
         assert_eq!(Limits::sessions_for_one(all), one, "of {all}");
     }
-    assert_eq!(Limits::default().sessions_per_peer, 896);
+    assert_eq!(Limits::default().sessions_per_peer, 1_008);
 }
 
 proptest! {

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::{Message, WebSocket};
 const STARTS: usize = 21;
 /// How long an idle daemon is watched.
 const IDLE: Duration = Duration::from_secs(60);
-/// Idle sessions opened; below the 896 that the daemon gives one peer.
+/// Idle sessions opened; below the 1,008 that the daemon gives one peer.
 const SESSIONS: usize = 800;
 
 fn main() -> anyhow::Result<()> {
