@@ -22,7 +22,12 @@ impl Origin {
     /// Programs send no Origin, or the one they connect to. A page can only claim that one if its host is a name: so
     /// names other than `localhost` are refused too.
     pub(super) fn of(headers: &HeaderMap, allowed: &[String]) -> Self {
-        let Some(origin) = headers.get(header::ORIGIN) else { return Self::Own };
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let Some(origin) = origins.next() else { return Self::Own };
+        // No browser sends two, and whoever has added one cannot be told apart from it.
+        if origins.next().is_some() {
+            return Self::Foreign;
+        }
         let text = |value: &HeaderValue| value.to_str().ok().map(str::to_ascii_lowercase);
         let named = text(origin).unwrap_or_default();
         if allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(&named)) {
@@ -97,6 +102,18 @@ mod tests {
                 Origin::Foreign => None,
             };
             assert_eq!(judged, expected, "{origin:?} to {host}");
+        }
+    }
+
+    #[test]
+    fn two_origins_are_none_of_ours() {
+        let allowed = ["https://console.example".to_owned()];
+        for first in ["https://console.example", "http://127.0.0.1"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1"));
+            headers.append(header::ORIGIN, first.parse().unwrap());
+            headers.append(header::ORIGIN, HeaderValue::from_static("https://evil.example"));
+            assert_eq!(Origin::of(&headers, &allowed), Origin::Foreign, "{first}");
         }
     }
 }
