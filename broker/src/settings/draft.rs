@@ -53,7 +53,7 @@ impl Draft {
             basics: Basics::new(root, sandbox, dev),
             tls: TlsDraft::default(),
             authority: AuthorityDraft::default(),
-            server: ServerDraft::default(),
+            server: ServerDraft::new(dev),
             services: ServicesDraft::default(),
             hotplug: HotplugDraft::new(sandbox),
         }

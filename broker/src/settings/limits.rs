@@ -76,10 +76,14 @@ pub(super) struct ServerDraft {
     timeout: Value<Duration>,
     interval: Value<Duration>,
     max_interval: Value<Duration>,
+    /// Everybody is the same peer then, and may have all sessions.
+    dev: bool,
 }
 
-impl Default for ServerDraft {
-    fn default() -> Self {
+impl ServerDraft {
+    pub(super) const ADVICE_KEYS: &[&str] = &["timeout", "interval", "max-interval"];
+
+    pub(super) fn new(dev: bool) -> Self {
         let ServerConfig { limits, advice, max_interval, .. } = ServerConfig::default();
         Self {
             limits: LIMITS.iter().map(|limit| Value::new(limit.name, None)).collect(),
@@ -87,12 +91,9 @@ impl Default for ServerDraft {
             timeout: Value::new("advice.timeout", advice.timeout),
             interval: Value::new("advice.interval", advice.interval),
             max_interval: Value::new("advice.max-interval", max_interval),
+            dev,
         }
     }
-}
-
-impl ServerDraft {
-    pub(super) const ADVICE_KEYS: &[&str] = &["timeout", "interval", "max-interval"];
 
     pub(super) fn keys() -> Vec<&'static str> {
         LIMITS.iter().map(Limit::key).chain(["handshake"]).collect()
@@ -145,7 +146,8 @@ impl ServerDraft {
             }
             if limit.name == ALL_SESSIONS {
                 // Before its own turn.
-                limits.sessions_per_peer = Limits::sessions_for_one(limits.sessions);
+                let all = limits.sessions;
+                limits.sessions_per_peer = if self.dev { all } else { Limits::sessions_for_one(all) };
             }
         }
         limits

@@ -114,6 +114,9 @@ fn a_peers_share_follows_the_sessions_unless_it_is_set() {
         let settings = load(root.path(), Overrides::default()).unwrap();
         assert_eq!(settings.server.limits.sessions_per_peer, expected, "{limits}");
     }
+    put(root.path(), CONFIG_FILE, "limits: {sessions: 50}\n");
+    let dev = load(root.path(), Overrides { dev: true, ..Overrides::default() }).unwrap();
+    assert_eq!(dev.server.limits.sessions_per_peer, 50, "everybody is one peer");
 }
 
 #[test]
