@@ -1,6 +1,7 @@
 """What the kernel has, as text that can be compared: links, addresses, routes and rules, without numbers that come and go."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -23,7 +24,14 @@ def address(shown, info):
     return ["address", shown["ifname"], f"{info['local']}/{info['prefixlen']}", info.get("label"), lasting]
 
 
+# NetworkManager numbers links in the order in which they were brought up last, and has the metrics of routes that nobody
+# gave one follow from that: 100 and on for cards, 425 and on for bridges.
+numbers_links = os.path.exists("/run/NetworkManager")
+
+
 def route(family, shown):
+    if numbers_links and 100 <= shown.get("metric", 0) < 1000:
+        shown = {**shown, "metric": "NetworkManager's"}
     keys = ("type", "dst", "gateway", "dev", "metric", "table", "protocol", "scope", "prefsrc")
     return ["route", family, *(shown.get(key) for key in keys)]
 

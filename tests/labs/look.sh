@@ -7,7 +7,8 @@ kernel() { guest python3 - "$@" < "$labs/kernel.py"; }
 
 # files: every file that a renderer or a network stack may have written, byte by byte.
 files() {
-    guest sh -c 'find /etc/netplan /etc/network /etc/systemd/network /run/systemd/network /etc/udev/rules.d -type f 2> /dev/null |
+    guest sh -c 'find /etc/netplan /etc/network /etc/systemd/network /run/systemd/network /etc/udev/rules.d \
+            /etc/NetworkManager -type f 2> /dev/null |
         sort | while read -r file; do stat --format "%n %a %U:%G" "$file"; cat "$file"; done'
 }
 

@@ -2,18 +2,33 @@
 
 # dnsmasq answers DHCP from outside.
 PACKAGES=systemd-sysv,udev,dbus,iproute2,netplan.io,cloud-init,python3,passwd,libpam-modules,kmod,procps,util-linux,dnsmasq-base
-# Not installed, so that netplan is cloud-init's choice, but at hand in the machine's /opt/ifupdown.
+# Not installed, so that netplan is cloud-init's choice, but at hand in a folder of the machine's /opt.
 IFUPDOWN=(ifupdown ifenslave bridge-utils isc-dhcp-client)
+NETWORK_MANAGER=(network-manager)
 
 # Cards that are there when the machine boots, beside the first.
 CARDS=()
 
 build_base() {
-    [ -e "$BASE/usr/sbin/netplan" ] && [ -e "$BASE/opt/ifupdown" ] && return
-    debian_tree "$BASE" "$PACKAGES" \
-        --customize-hook='chroot "$1" apt-get clean' \
-        --customize-hook="chroot \"\$1\" apt-get install --yes --no-install-recommends --download-only ${IFUPDOWN[*]}" \
-        --customize-hook='mkdir -p "$1/opt/ifupdown" && mv "$1"/var/cache/apt/archives/*.deb "$1/opt/ifupdown/"'
+    [ -e "$BASE/usr/sbin/netplan" ] && [ -e "$BASE/opt/ifupdown" ] && [ -e "$BASE/opt/network-manager" ] && return
+    local hooks=()
+    lay_at_hand ifupdown "${IFUPDOWN[@]}"
+    lay_at_hand network-manager "${NETWORK_MANAGER[@]}"
+    debian_tree "$BASE" "$PACKAGES" "${hooks[@]}"
+}
+
+# lay_at_hand FOLDER PACKAGE…: adds to `hooks`, of mmdebstrap, those that lay the packages and what they need there.
+lay_at_hand() {
+    local folder=$1
+    shift
+    hooks+=(--customize-hook='chroot "$1" apt-get clean'
+        --customize-hook="chroot \"\$1\" apt-get install --yes --no-install-recommends --download-only $*"
+        --customize-hook="mkdir -p \"\$1/opt/$folder\" && mv \"\$1\"/var/cache/apt/archives/*.deb \"\$1/opt/$folder/\"")
+}
+
+# install_at_hand FOLDER: installs what was laid there.
+install_at_hand() {
+    chroot "$ROOT" sh -c "DEBIAN_FRONTEND=noninteractive dpkg --install /opt/$1/*.deb" > "$LAB/$1.log" 2>&1
 }
 
 # make_machine BINARY UNITS [RENDERER]: a fresh copy, with the daemon installed and a NoCloud seed. Without a renderer,
@@ -31,7 +46,10 @@ reporting:
 USER
     printf 'version: 2\nethernets: {host0: {addresses: [192.0.2.2/24]}}\n' > "$ROOT/var/lib/cloud/seed/nocloud/network-config"
     [ -z "${3:-}" ] || choose_renderer "$3"
-    [ "${3:-}" = eni ] || systemctl --quiet --root "$ROOT" enable systemd-networkd.service
+    case ${3:-} in
+        eni | network-manager) ;;
+        *) systemctl --quiet --root "$ROOT" enable systemd-networkd.service ;;
+    esac
 }
 
 choose_renderer() {
@@ -40,7 +58,21 @@ choose_renderer() {
     local instance=$ROOT/var/lib/cloud/instances/i-lab
     mkdir -p "$instance"
     echo '{"version": 2, "ethernets": {"host0": {"addresses": ["192.0.2.2/24"]}}}' > "$instance/network-config.json"
-    [ "$1" != eni ] || chroot "$ROOT" sh -c 'dpkg --install /opt/ifupdown/*.deb' > "$LAB/ifupdown.log" 2>&1
+    case $1 in
+        eni) install_at_hand ifupdown ;;
+        network-manager) install_network_manager ;;
+    esac
+}
+
+# Its udev rules leave cards alone that are one end of a pair and not called `eth…`. Containers have no udev: it manages all.
+install_network_manager() {
+    local drop_ins=$ROOT/etc/NetworkManager/conf.d
+    install_at_hand network-manager
+    # As servers have it (NetworkManager's own examples/server.conf): without, a card that nobody configured asks for DHCP,
+    # gives up and begins anew, and is never twice the same.
+    printf '[main]\nno-auto-default=*\n' > "$drop_ins/10-server.conf"
+    # As cloud-init leaves it from 23.1 on. Without, the first push would change link-local addresses at the next boot.
+    printf '[connection.30-cloud-init-ip6-addr-gen-mode]\nipv6.addr-gen-mode=0\n' > "$drop_ins/30-cloud-init-ip6-addr-gen-mode.conf"
 }
 
 # The container's other ends live in a network namespace of their own: this machine's network is not touched.
@@ -50,7 +82,7 @@ boot() {
     ip netns list | grep -q "^$OUTSIDE\b" || ip netns add "$OUTSIDE"
     # A pseudo-terminal, since the made-up passwords go to the console. Not `ip netns exec`: it hides the cgroups.
     nsenter --net="/run/netns/$OUTSIDE" systemd-nspawn --quiet --register=no --keep-unit --directory="$ROOT" \
-        --machine=cclab --network-veth "${extra[@]}" --boot --console=read-only --resolv-conf=off --timezone=off \
+        --machine="$MACHINE" --network-veth "${extra[@]}" --boot --console=read-only --resolv-conf=off --timezone=off \
         --link-journal=no < /dev/null >> "$CONSOLE" 2>&1 &
     NSPAWN=$!
     up
@@ -58,8 +90,8 @@ boot() {
 
 # The outer end of the machine's first card, and until all is started.
 up() {
-    patiently outside ip link set ve-cclab up
-    outside ip address replace 192.0.2.1/24 dev ve-cclab
+    patiently outside ip link set "ve-$MACHINE" up
+    outside ip address replace 192.0.2.1/24 dev "ve-$MACHINE"
     local card
     for card in "${CARDS[@]}"; do patiently outside ip link set "out-$card" up; done
     patiently guest test -S /run/dbus/system_bus_socket

@@ -19,7 +19,8 @@ new_config() {
         "routing-policy": [{"from": "10.6.0.0/24", "table": 61, "priority": 610}]}},
         "bridges": {"br0": {"interfaces": ["eth6"], "addresses": ["10.7.0.1/24"], "parameters": {"stp": false}}}}}'
 }
-# What the kernel has of them comes one after another. A card without addresses is not brought up by ifupdown.
+# What the kernel has of them comes one after another. A card without addresses is not brought up by ifupdown. NetworkManager
+# makes the routes to the networks of addresses itself.
 old_is_up() {
     shows '^10.50.0.0/16' ip route show dev eth5 && shows fe80 ip address show dev eth5 && lacks . ip -brief link show type bridge &&
         { [ "$renderer" = eni ] || shows fe80 ip address show dev eth6; } &&
@@ -27,11 +28,11 @@ old_is_up() {
 }
 new_is_up() {
     shows '^10.60.0.0/16' ip route show dev eth5 && shows '^10.61.0.0/16' ip route show table 61 && shows '^610:' ip rule show &&
-        shows '2001:db8:6::1/64 scope global *$' ip address show dev eth5 && shows '10.7.0.1/24.*fe80' ip -brief address show dev br0 &&
+        shows '2001:db8:6::1/64 scope global( noprefixroute)? *$' ip address show dev eth5 && shows '10.7.0.1/24.*fe80' ip -brief address show dev br0 &&
         shows 'master br0 .*state UP' ip link show eth6 && lacks '10.5.0.1' ip address show dev eth5
 }
 
-for renderer in ${RENDERERS:-netplan networkd eni}; do
+for renderer in ${RENDERERS:-netplan networkd eni network-manager}; do
     power_off
     make_machine "$binary" "$top/packaging/systemd" "$renderer"
     listen_over_tls "$ROOT" "$LAB/tls"

@@ -4,6 +4,7 @@ case $renderer in
     netplan) commands=('netplan generate' 'networkctl reload' 'networkctl reconfigure') ;;
     networkd) commands=('networkctl reload' 'networkctl reconfigure') ;;
     eni) commands=('/ifdown ' '/ifup ') ;;
+    network-manager) commands=('nmcli connection load' 'nmcli device reapply' 'nmcli .*connection up') ;;
 esac
 results > /dev/null
 new_config > "$ROOT/root/new.json"
@@ -39,7 +40,7 @@ must "killed during the trial, one finish: $ends" eval '[[ "$ends" =~ ^FAIL.*sto
 soon "… files and kernel are as before" is_as "$old_kernel" "$old_files"
 
 begin_trial
-struck=$(strike 'networkctl|/ifdown |/ifup ' cloud-channel network rollback) || true
+struck=$(strike 'networkctl|/ifdown |/ifup |nmcli ' cloud-channel network rollback) || true
 must "killed while it is taken back, during \`$(tail -c 60 <<< "$struck")\`" test -n "$struck"
 started_again
 must "… one finish" same FAIL "$(results)"
