@@ -6,9 +6,10 @@ use cloud_channel_handlers::{Held, UndoCommand};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
-use super::{ifupdown, network, networkd_bridge};
+use super::{ifupdown, network, network_manager, networkd_bridge};
 
-/// The commands of a push's undo, in order: the program's name, its first argument, and its script if it is `ip`.
+/// The commands of a push's undo, in order: the program's name with its script if it is `ip`, with all its arguments and links if it
+/// is `nmcli`, else with its first argument.
 fn undo(system: &MemorySystem, push: &Value) -> Vec<String> {
     let push = to_raw_value(&json!({"network": push})).unwrap();
     let plan = network().plan(&Held::nothing(), &push, system).unwrap();
@@ -17,9 +18,10 @@ fn undo(system: &MemorySystem, push: &Value) -> Vec<String> {
         | UndoCommand::RunIf { command, .. }
         | UndoCommand::Regenerate { command, .. } => {
             let program = command.program.rsplit('/').next().unwrap().to_owned();
-            let script = command.stdin.filter(|_| program == "ip");
-            let first = command.args.first().cloned().unwrap_or_default();
-            script.map_or_else(|| format!("{program} {first}"), |script| script.expose().replace('\n', "; "))
+            let script = command.stdin.as_ref().filter(|_| program == "ip");
+            let told = if program == "nmcli" { usize::MAX } else { 1 };
+            let args = command.full_args().take(told).collect::<Vec<_>>().join(" ");
+            script.map_or_else(|| format!("{program} {args}"), |script| script.expose().replace('\n', "; "))
         }
         UndoCommand::Await { what, .. } => what,
     };
@@ -40,7 +42,7 @@ fn a_card_gets_back_its_mac_address() {
     assert!(is_behind("link set dev eth0 down", "networkctl reload"), "{undone:?}");
     assert!(is_behind("networkctl reconfigure", "link set dev eth0 down"), "{undone:?}");
     let undone = undo(&ifupdown::machine(), &push);
-    let order = ["ifdown --force".to_owned(), format!("{back} up; "), "ifup ".to_owned()];
+    let order = ["ifdown --force".to_owned(), format!("{back} up; "), "ifup eth0".to_owned()];
     assert_eq!(undone, order);
 }
 
@@ -69,7 +71,7 @@ fn a_card_that_bridge_utils_had_gets_its_link_local_address_back() {
             "link set dev eth1 mtu 1500 down; ".to_owned(),
             format!("link set dev eth0 addrgenmode {mode}; "),
             format!("link set dev eth1 addrgenmode {mode}; link set dev eth1 mtu 1500 down; "),
-            "ifup ".to_owned(),
+            "ifup eth0".to_owned(),
         ]
     };
     assert_eq!(undo(&with_ipv6("0"), &push), order("eui64"));
@@ -78,4 +80,29 @@ fn a_card_that_bridge_utils_had_gets_its_link_local_address_back() {
     assert!(none.iter().all(|command| !command.contains("addrgenmode")), "it had none before: {none:?}");
     let without = undo(&ifupdown::machine().with_file("/etc/network/if-pre-up.d/bridge", ""), &push);
     assert!(without.iter().all(|command| !command.contains("addrgenmode")), "{without:?}");
+}
+
+/// A card, by its index, has this profile.
+fn with_profile(system: MemorySystem, index: u32, uuid: &str) -> MemorySystem {
+    let state = format!("[device]\nmanaged=true\nconnection-uuid={uuid}\n");
+    system.with_file(&format!("/run/NetworkManager/devices/{index}"), state)
+}
+
+#[test]
+fn networkmanager_brings_up_again_what_a_card_had_if_that_is_there() {
+    const OTHER: &str = "7761316b-fa37-4935-b2be-702668561f3a";
+    let push = json!({"version": 2, "ethernets": {"eth1": {"addresses": ["192.0.2.5/24"]}}});
+    let profile = |meta: &str| {
+        let content = format!(
+            "[connection]\nuuid={OTHER}\ninterface-name=eth1\n\n[.nmmeta]\nnm-generated=true\n{meta}"
+        );
+        let system = with_profile(network_manager::machine(), 3, OTHER)
+            .with_file("/sys/class/net/eth1/ifindex", "3\n");
+        system.with_file("/run/NetworkManager/system-connections/x.nmconnection", content)
+    };
+    let again = format!("nmcli --wait 0 connection up uuid {OTHER} ifname eth1");
+    let undone = undo(&profile(""), &push);
+    assert_eq!(undone.iter().filter(|command| **command == again).count(), 1, "{undone:?}");
+    let undone = undo(&profile("volatile=true\nexternal=true\n"), &push);
+    assert!(undone.iter().all(|command| !command.contains(OTHER)), "it is gone by then: {undone:?}");
 }

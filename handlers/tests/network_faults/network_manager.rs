@@ -21,7 +21,7 @@ const OLD_PROFILE: &str = "[connection]\nuuid=1dd9a779-d327-56e1-8454-c65e2556c1
 const OLD_CONFIG: &str = r#"{"version": 2, "ethernets": {"eth0": {"dhcp4": true}}}"#;
 
 /// One card configured by cloud-init and another just plugged in.
-fn machine() -> MemorySystem {
+pub(super) fn machine() -> MemorySystem {
     let profile = FileState::of_root(OLD_PROFILE, 0o600);
     let system = MemorySystem::new()
         .with_program("/usr/bin/dbus-daemon")

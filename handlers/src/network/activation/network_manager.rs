@@ -24,7 +24,7 @@ use crate::network::machine::link::attribute;
 use crate::network::machine::orphan_link::OrphanName;
 use crate::network::machine::reading::text;
 use crate::network::renderer::network_manager::{
-    Difference, ProfileUuid, difference, is_profile, profile_path,
+    Difference, ProfileUuid, difference, is_profile, is_volatile, profile_path,
 };
 use crate::{Invocation, Refusal, Step, Subject, System, UndoCommand};
 
@@ -72,7 +72,7 @@ impl Activation {
     /// them, and goes on with what it has set up.
     fn add_orphans(&mut self, scene: &Scene<'_>, nmcli: &'static str) {
         let again = |link: &OrphanName| {
-            let uuid = profile_of(&link.name, scene.system)?;
+            let uuid = lasting_profile_of(&link.name, scene.system)?;
             Some(up_profile(&uuid, "0", Some(&link.name), nmcli))
         };
         for before in scene.orphans.lowered.iter().filter_map(again) {
@@ -140,7 +140,7 @@ fn steps(id: &DeviceId, device: &Device, names: &Names, scene: &Scene<'_>, nmcli
             }
             _ if by_hand || waits_for_carrier(device, old, scene.system) => None,
             _ => {
-                let before = present.filter(|_| !has_own);
+                let before = present.filter(|uuid| !has_own && !is_volatile(uuid, scene.system));
                 let before = before.map(|uuid| up_profile(&uuid, "0", Some(old), nmcli));
                 let command = up(id, device, Some(new), scene.new, nmcli);
                 Some(Step::Run { command, undo: before.or(again) })
@@ -203,6 +203,11 @@ fn known_step(uuids: &[String], nmcli: &'static str) -> Option<Step> {
     let show = ["--get-values", "connection.uuid", "connection", "show"];
     (!uuids.is_empty())
         .then(|| Step::Run { command: command(nmcli, show.into_iter().chain(names)), undo: None })
+}
+
+/// The profile that a link has now, and that is there when something else was brought up on it.
+fn lasting_profile_of(link: &str, system: &dyn System) -> Option<String> {
+    profile_of(link, system).filter(|uuid| !is_volatile(uuid, system))
 }
 
 /// The profile that a link has now.

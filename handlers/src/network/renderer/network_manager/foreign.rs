@@ -11,15 +11,34 @@ use crate::network::machine::orphan_link::{OrphanLink, untold};
 use crate::network::machine::reading::{text, unreadable};
 use crate::{Refusal, System};
 
+/// Where profiles are that go with the boot.
+const IN_MEMORY: &str = "/run/NetworkManager/system-connections";
+
 /// Folders of profiles; in the first, names need no extension.
-const FOLDERS: [&str; 3] =
-    [FOLDER, "/run/NetworkManager/system-connections", "/usr/lib/NetworkManager/system-connections"];
+const FOLDERS: [&str; 3] = [FOLDER, IN_MEMORY, "/usr/lib/NetworkManager/system-connections"];
 
 /// Where initscripts keep theirs.
 const IFCFG_FOLDER: &str = "/etc/sysconfig/network-scripts";
 
 /// Where ifupdown keeps its own.
 const INTERFACES: &str = "/etc/network/interfaces";
+
+/// True if NetworkManager made this profile by itself: of what others did to a link, or for a card that had none ("Wired
+/// connection 1"). Nobody asked for it, and ours comes before it.
+pub(crate) fn is_generated(path: &str, content: &str) -> bool {
+    path.starts_with(IN_MEMORY) && has_line(content, "nm-generated=true")
+}
+
+/// True if NetworkManager forgets this profile as soon as another is brought up on its link: it says what others did to it.
+pub(crate) fn is_volatile(uuid: &str, system: &dyn System) -> bool {
+    let names = system.list(IN_MEMORY).unwrap_or_default();
+    let mut profiles = names.iter().filter_map(|name| text(system, &format!("{IN_MEMORY}/{name}")));
+    profiles.any(|content| has_line(&content, &format!("uuid={uuid}")) && has_line(&content, "volatile=true"))
+}
+
+fn has_line(content: &str, wanted: &str) -> bool {
+    content.lines().any(|line| line.trim() == wanted)
+}
 
 /// A profile of somebody else's.
 #[derive(Debug, Default)]
@@ -34,7 +53,7 @@ pub(super) struct ForeignProfile {
 }
 
 impl ForeignProfile {
-    /// Every profile on the machine but ours.
+    /// Every profile on the machine but ours, and those that NetworkManager made by itself.
     pub(super) fn all(
         main: &MainConfig,
         ours: &BTreeSet<String>,
@@ -45,8 +64,8 @@ impl ForeignProfile {
         for folder in FOLDERS {
             for name in list(folder)?.into_iter().filter(|name| is_read(name, folder == FOLDER)) {
                 let path = format!("{folder}/{name}");
-                if !ours.contains(&path) {
-                    let content = text(system, &path).unwrap_or_default();
+                let content = text(system, &path).unwrap_or_default();
+                if !ours.contains(&path) && !is_generated(&path, &content) {
                     found.push(Self::of_keyfile(path, &content));
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::network_manager::is_generated;
 use super::super::rendered_file::RenderedFile;
 use super::control_file;
 use super::interfaces::Interfaces;
@@ -127,7 +128,11 @@ pub(super) fn keyfiles(
     for folder in KEYFILES {
         for file in system.list(folder).map_err(|error| unreadable(&error))? {
             let path = format!("{folder}/{file}");
-            let found = Identity::of_keyfile(&text(system, &path).unwrap_or_default());
+            let content = text(system, &path).unwrap_or_default();
+            if is_generated(&path, &content) {
+                continue;
+            }
+            let found = Identity::of_keyfile(&content);
             for (id, device) in devices.iter().filter_map(|id| Some((id, desired.config.device(id)?))) {
                 if found.is(device, interfaces.names(id)) {
                     warnings.push(format!(
