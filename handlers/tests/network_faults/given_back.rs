@@ -82,6 +82,9 @@ fn a_card_that_bridge_utils_had_gets_its_link_local_address_back() {
     assert!(without.iter().all(|command| !command.contains("addrgenmode")), "{without:?}");
 }
 
+/// The profile of the device `eth0`.
+const ETH0: &str = "1dd9a779-d327-56e1-8454-c65e2556c12c";
+
 /// A card, by its index, has this profile.
 fn with_profile(system: MemorySystem, index: u32, uuid: &str) -> MemorySystem {
     let state = format!("[device]\nmanaged=true\nconnection-uuid={uuid}\n");
@@ -105,4 +108,28 @@ fn networkmanager_brings_up_again_what_a_card_had_if_that_is_there() {
     assert_eq!(undone.iter().filter(|command| **command == again).count(), 1, "{undone:?}");
     let undone = undo(&profile("volatile=true\nexternal=true\n"), &push);
     assert!(undone.iter().all(|command| !command.contains(OTHER)), "it is gone by then: {undone:?}");
+}
+
+#[test]
+fn networkmanager_brings_up_again_what_was_brought_up_by_hand() {
+    let by_hand = |mode: &str| {
+        let config = format!(r#"{{"version": 2, "ethernets": {{"eth0": {{"dhcp4": true{mode}}}}}}}"#);
+        network_manager::machine()
+            .with_file("/var/lib/cloud/instance/network-config.json", config)
+            .with_file("/sys/class/net/eth0/ifindex", "2\n")
+    };
+    let push = json!({"version": 2, "ethernets": {"eth0": null}});
+    let order = [
+        "D-Bus",
+        "nmcli connection reload",
+        &format!("nmcli --wait 0 connection up uuid {ETH0} ifname eth0"),
+    ];
+    let manual = r#", "activation-mode": "manual""#;
+    assert_eq!(undo(&with_profile(by_hand(manual), 2, ETH0), &push), order);
+    assert_eq!(undo(&by_hand(manual), &push), order[..2], "it was down");
+    assert_eq!(
+        undo(&with_profile(by_hand(""), 2, ETH0), &push),
+        order[..2],
+        "NetworkManager does that by itself"
+    );
 }

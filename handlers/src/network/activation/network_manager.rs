@@ -20,7 +20,7 @@ use super::{Activation, Activator, Names, await_dbus, command, same_name};
 use crate::network::document::config::NetworkConfig;
 use crate::network::document::device::{Device, Kind};
 use crate::network::document::name::DeviceId;
-use crate::network::machine::link::attribute;
+use crate::network::machine::link::{Link, attribute};
 use crate::network::machine::orphan_link::OrphanName;
 use crate::network::machine::reading::text;
 use crate::network::renderer::network_manager::{
@@ -59,6 +59,7 @@ impl Activator for NetworkManager {
             ups.extend(steps);
         }
         plan.steps.extend(load_step(scene, nmcli));
+        plan.steps.extend(by_hand_at_undo(scene, nmcli));
         plan.steps.extend(known_step(&silent, nmcli));
         plan.steps.extend(ups);
         plan.add_orphans(scene, nmcli);
@@ -203,6 +204,25 @@ fn known_step(uuids: &[String], nmcli: &'static str) -> Option<Step> {
     let show = ["--get-values", "connection.uuid", "connection", "show"];
     (!uuids.is_empty())
         .then(|| Step::Run { command: command(nmcli, show.into_iter().chain(names)), undo: None })
+}
+
+/// What goes away was brought up by hand, if it is not for NetworkManager to do: the undo gives its profile back, and has to
+/// bring it up, too.
+fn by_hand_at_undo(scene: &Scene<'_>, nmcli: &'static str) -> Vec<Step> {
+    let gone = scene.affected.iter().filter(|id| scene.new.device(id).is_none());
+    let gone = gone.filter_map(|id| Some((id, scene.old.device(id)?)));
+    let by_hand = gone.filter(|(_, device)| device.settings.activation_mode.is_some());
+    by_hand.flat_map(|(id, device)| ups_at_undo(id, device, scene, nmcli)).collect()
+}
+
+fn ups_at_undo(id: &DeviceId, device: &Device, scene: &Scene<'_>, nmcli: &'static str) -> Vec<Step> {
+    let own = ProfileUuid::of(id).to_string();
+    let links = scene.links.of(id, device, scene.old).into_iter();
+    let raised = links.filter(|link| profile_of(&link.name, scene.system).as_ref() == Some(&own));
+    // What NetworkManager makes is not there then.
+    let name = |link: &Link| device.as_ethernet().map(|_| link.name.clone());
+    let ups = raised.map(|link| up(id, device, name(link).as_deref(), scene.old, nmcli));
+    ups.map(|up| Step::AtUndo(UndoCommand::Run(up))).collect()
 }
 
 /// The profile that a link has now, and that is there when something else was brought up on it.
