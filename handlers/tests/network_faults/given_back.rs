@@ -44,6 +44,13 @@ fn a_card_gets_back_its_mac_address() {
     let undone = undo(&ifupdown::machine(), &push);
     let order = ["ifdown --force".to_owned(), format!("{back} up; "), "ifup eth0".to_owned()];
     assert_eq!(undone, order);
+    // NetworkManager does it, too, but not if it was started anew meanwhile.
+    let undone = undo(&network_manager::machine(), &push);
+    let up = format!("nmcli --wait 0 connection up uuid {ETH0} ifname eth0");
+    let state = "link set dev eth0 mtu 1500 down; ".to_owned();
+    let order =
+        ["D-Bus".to_owned(), state, "nmcli connection reload".to_owned(), format!("{back} down; "), up];
+    assert_eq!(undone, order);
 }
 
 #[test]

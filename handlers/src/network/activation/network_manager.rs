@@ -59,6 +59,7 @@ impl Activator for NetworkManager {
             ups.extend(steps);
         }
         plan.steps.extend(load_step(scene, nmcli));
+        plan.steps.append(&mut plan.at_undo);
         plan.steps.extend(by_hand_at_undo(scene, nmcli));
         plan.steps.extend(known_step(&silent, nmcli));
         plan.steps.extend(ups);
@@ -116,7 +117,9 @@ fn add_device(
         return plan.add_device(id, device, scene);
     }
     plan.links.push(ExpectedLink::of(id.as_str(), id, scene));
-    Ok(scene.links.of(id, device, scene.new).into_iter().map(same_name).collect())
+    let present = scene.links.of(id, device, scene.new);
+    plan.keep_addresses(id, device, &present, scene)?;
+    Ok(present.into_iter().map(same_name).collect())
 }
 
 /// The commands for the links of a device.

@@ -32,7 +32,7 @@ pub(super) fn add_steps(
         let Survey { renderer, links, base, change, .. } = survey;
         let (old, new) = (&change.old, &change.deferral.now.config);
         (given_back, kept) = mtus.give_back(old, new, &links, system)?;
-        kept.extend(kept_address::warnings(old, new, &links));
+        kept.extend(kept_address::warnings(old, new, &links, renderer.kind()));
         let scene = Scene {
             old,
             new,
