@@ -48,8 +48,13 @@ fn a_card_gets_back_its_mac_address() {
     let undone = undo(&network_manager::machine(), &push);
     let up = format!("nmcli --wait 0 connection up uuid {ETH0} ifname eth0");
     let state = "link set dev eth0 mtu 1500 down; ".to_owned();
-    let order =
-        ["D-Bus".to_owned(), state, "nmcli connection reload".to_owned(), format!("{back} down; "), up];
+    let order = [
+        "NetworkManager".to_owned(),
+        state,
+        "nmcli connection reload".to_owned(),
+        format!("{back} down; "),
+        up,
+    ];
     assert_eq!(undone, order);
 }
 
@@ -127,7 +132,7 @@ fn networkmanager_brings_up_again_what_was_brought_up_by_hand() {
     };
     let push = json!({"version": 2, "ethernets": {"eth0": null}});
     let order = [
-        "D-Bus",
+        "NetworkManager",
         "nmcli connection reload",
         &format!("nmcli --wait 0 connection up uuid {ETH0} ifname eth0"),
     ];

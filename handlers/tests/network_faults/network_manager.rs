@@ -25,7 +25,7 @@ pub(super) fn machine() -> MemorySystem {
     let profile = FileState::of_root(OLD_PROFILE, 0o600);
     let system = MemorySystem::new()
         .with_program("/usr/bin/dbus-daemon")
-        .with_file("/run/dbus/system_bus_socket", "")
+        .with_file("/run/NetworkManager/devices/1", "[device]\n")
         .with_file("/etc/cloud/cloud.cfg", "system_info: {network: {renderers: [network-manager]}}\n")
         .with_file("/etc/NetworkManager/NetworkManager.conf", "[main]\n")
         .with_file("/var/lib/cloud/instance/network-config.json", OLD_CONFIG)

@@ -28,7 +28,8 @@ use crate::network::renderer::network_manager::{
 };
 use crate::{Invocation, Refusal, Step, Subject, System, UndoCommand};
 
-/// Where NetworkManager keeps what it knows of each link, by index.
+/// Where NetworkManager keeps what it knows of each link, by index. It makes the folder as it starts, a moment before it can be
+/// spoken to.
 const DEVICES: &str = "/run/NetworkManager/devices";
 
 /// Seconds that `nmcli` waits for a link with static addresses: it has them at once, or something is wrong.
@@ -42,7 +43,7 @@ impl Activator for NetworkManager {
     fn plan(&self, scene: &Scene<'_>) -> Result<Activation, Refusal> {
         let nmcli = nmcli(scene.system)?;
         let mut plan = Activation::default();
-        plan.steps.extend(await_dbus(scene.system));
+        plan.steps.extend(await_network_manager(scene.system));
         let mut ups = Vec::new();
         let mut silent = Vec::new();
         for (id, device) in in_order(scene) {
@@ -90,6 +91,11 @@ impl Activation {
             self.steps.push(Step::Run { command, undo: again(link) });
         }
     }
+}
+
+/// Waits for NetworkManager. Early in a boot D-Bus is there before it, and `nmcli` does not wait.
+pub(super) fn await_network_manager(system: &dyn System) -> Option<Step> {
+    await_dbus(system).map(|_| Step::Await { path: DEVICES, what: "NetworkManager" })
 }
 
 /// Devices that are wanted: what has ports before its ports, and what VLANs are on before the VLANs.

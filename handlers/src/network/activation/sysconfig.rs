@@ -9,9 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::scene::Scene;
+use super::network_manager::await_network_manager;
 use super::rename;
 use super::transient::run_outside;
-use super::{Activation, Activator, Names, await_dbus, command, raised};
+use super::{Activation, Activator, Names, command, raised};
 use crate::network::document::address::Cidr;
 use crate::network::document::config::NetworkConfig;
 use crate::network::document::device::{Kind, Section};
@@ -150,7 +151,7 @@ fn network_manager(
     let expected = "a machine with `nmcli`, to bring a change up";
     let nmcli =
         nmcli(system).ok_or_else(|| Refusal::at("network", expected).hint("install NetworkManager"))?;
-    plan.steps.extend(await_dbus(system));
+    plan.steps.extend(await_network_manager(system));
     if text(system, NO_DNS).is_some_and(|content| is_cloud_inits(&content)) {
         plan.run_both_ways(command(nmcli, ["general", "reload", "conf"]));
     }
