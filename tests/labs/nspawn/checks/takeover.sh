@@ -9,7 +9,7 @@ whole() {
 is_up() { shows 'mtu 1400 ' ip link show host0 && shows 192.0.2.2/24 ip address show dev host0 && shows 10.5.0.1/24 ip address show dev eth5; }
 says() { guest sh -c "$1 2>&1; true" | grep -Eq -- "$2"; }
 
-for renderer in networkd eni; do
+for renderer in networkd eni network-manager; do
     echo "=== takeover: $renderer"
     power_off
     make_machine "$binary" "$top/packaging/systemd" "$renderer"
