@@ -71,6 +71,9 @@ install_network_manager() {
     # As servers have it (NetworkManager's own examples/server.conf): without, a card that nobody configured asks for DHCP,
     # gives up and begins anew, and is never twice the same.
     printf '[main]\nno-auto-default=*\n' > "$drop_ins/10-server.conf"
+    # As after a firewall: it is long not there when the daemon takes up what the boot before has left.
+    mkdir -p "$ROOT/etc/systemd/system/NetworkManager.service.d"
+    printf '[Service]\nExecStartPre=/bin/sleep 2\n' > "$ROOT/etc/systemd/system/NetworkManager.service.d/late.conf"
     # As cloud-init leaves it from 23.1 on. Without, the first push would change link-local addresses at the next boot.
     printf '[connection.30-cloud-init-ip6-addr-gen-mode]\nipv6.addr-gen-mode=0\n' > "$drop_ins/30-cloud-init-ip6-addr-gen-mode.conf"
 }

@@ -37,7 +37,9 @@ for renderer in ${RENDERERS:-netplan networkd eni network-manager}; do
     make_machine "$binary" "$top/packaging/systemd" "$renderer"
     listen_over_tls "$ROOT" "$LAB/tls"
     boot
-    for part in trials strikes isolation kills; do
+    parts=(trials strikes isolation kills)
+    [ "$renderer" != network-manager ] || parts+=(network_manager)
+    for part in "${parts[@]}"; do
         echo "=== renderers: $renderer: $part"
         . "$here/checks/renderers/$part.sh"
     done
