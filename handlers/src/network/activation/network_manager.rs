@@ -47,12 +47,14 @@ impl Activator for NetworkManager {
         let mut ups = Vec::new();
         let mut silent = Vec::new();
         for (id, device) in in_order(scene) {
-            let seen = plan.links.len();
+            let (seen, kept) = (plan.links.len(), plan.at_undo.len());
             let names = add_device(&mut plan, id, device, scene)?;
             let steps = steps(id, device, &names, scene, nmcli);
             if steps.is_empty() {
                 let untouched: Vec<_> = plan.links.drain(seen..).map(ExpectedLink::untouched).collect();
                 plan.links.extend(untouched);
+                // Nor is a link that nothing is done to given back what it has.
+                plan.at_undo.truncate(kept);
             }
             if steps.is_empty() && difference(id, scene.old, scene.new) != Difference::None {
                 silent.push(ProfileUuid::of(id).to_string());
@@ -139,6 +141,7 @@ fn steps(id: &DeviceId, device: &Device, names: &Names, scene: &Scene<'_>, nmcli
     }
     let difference = difference(id, scene.old, scene.new);
     let own = ProfileUuid::of(id).to_string();
+    let is_static = [scene.old, scene.new].iter().all(|config| config.device(id).is_some_and(is_static));
     let step = |(old, new): (&String, &String)| {
         let present = profile_of(old, scene.system);
         let has_own = present.as_ref() == Some(&own);
@@ -148,7 +151,9 @@ fn steps(id: &DeviceId, device: &Device, names: &Names, scene: &Scene<'_>, nmcli
             Difference::Addresses if has_own => {
                 Some(Step::Run { command: reapply(new, nmcli), undo: Some(reapply(old, nmcli)) })
             }
-            _ if by_hand || waits_for_carrier(device, old, scene.system) => None,
+            _ if by_hand => None,
+            // With static addresses alone, a card that is unplugged keeps its profile as it was brought up.
+            _ if waits_for_carrier(device, old, scene.system) && !(has_own && is_static) => None,
             _ => {
                 let before = present.filter(|uuid| !has_own && !is_volatile(uuid, scene.system));
                 let before = before.map(|uuid| up_profile(&uuid, "0", Some(old), nmcli));
@@ -168,11 +173,16 @@ fn up(
     config: &NetworkConfig,
     nmcli: &'static str,
 ) -> Invocation {
-    let settings = &device.settings;
-    let is_static = !settings.dhcp4 && !settings.dhcp6 && settings.accept_ra != Some(true);
     let is_alone = device.as_ethernet().is_some() && config.master(id).is_none();
-    let wait = if is_static && is_alone && !settings.addresses.is_empty() { WAIT } else { "0" };
+    let wait = if is_static(device) && is_alone { WAIT } else { "0" };
     up_profile(&ProfileUuid::of(id).to_string(), wait, link, nmcli)
+}
+
+/// True if the device has addresses, and nobody has to be asked for one.
+fn is_static(device: &Device) -> bool {
+    let settings = &device.settings;
+    let asks = settings.dhcp4 || settings.dhcp6 || settings.accept_ra == Some(true);
+    !asks && !settings.addresses.is_empty()
 }
 
 fn up_profile(uuid: &str, wait: &str, link: Option<&str>, nmcli: &'static str) -> Invocation {
