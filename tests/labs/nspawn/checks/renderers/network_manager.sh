@@ -28,6 +28,14 @@ soon "… is there" is_as "$old_kernel" "$old_files"
 
 taken_back "a MAC address" started_anew <<< '{"network": {"ethernets": {"eth5": {"macaddress": "02:00:00:00:05:05"}}}}'
 
+outside ip link set out-eth5 down
+soon "a card with static addresses is unplugged" shows NO-CARRIER ip link show dev eth5
+push "… a change of its MAC address" network SUCCESS <<< '{"network": {"ethernets": {"eth5": {"macaddress": "02:00:00:00:05:06"}}}}'
+outside ip link set out-eth5 up
+soon "… is there when it is plugged again" shows 'LOWER_UP.* 02:00:00:00:05:06 ' ip -oneline link show dev eth5
+push "the config of before" network '(SUCCESS|WARN .*keeps the MAC address)' <<< '{"network": {"ethernets": {"eth5": {"macaddress": null}}}}'
+soon "… is there" is_as "$old_kernel" "$old_files"
+
 # What others did to the first card stands through changes of the others.
 guest ip address add 192.0.2.99/24 dev host0
 push "a bridge" network SUCCESS <<< '{"network": {"bridges": {"br0": {"interfaces": ["eth6"], "addresses": ["10.7.0.1/24"]}}}}'
