@@ -9,7 +9,7 @@ use crate::network::document::device::{Device, Kind};
 use crate::network::document::name::DeviceId;
 use crate::network::machine::link::Link;
 use crate::network::machine::reading::text;
-use crate::{Refusal, Step, Subject, UndoCommand};
+use crate::{Refusal, Step, UndoCommand};
 
 /// Where the kernel tells how a link's addresses are generated.
 const SETTINGS: &str = "/proc/sys/net/ipv6/conf";
@@ -49,8 +49,7 @@ fn back_at_undo(link: &Link, scene: &Scene<'_>) -> Result<Option<Step>, Refusal>
     if lines.is_empty() {
         return Ok(None);
     }
-    let command = rename::batch(&["-batch", "-"], lines, scene.system)?;
-    let command = command.with_subjects(vec![Subject::spoken_of(&link.name)]);
+    let command = rename::script(&link.name, lines, scene.system)?;
     Ok(Some(Step::AtUndo(UndoCommand::Run(command))))
 }
 
@@ -59,8 +58,7 @@ fn back(link: &Link, scene: &Scene<'_>) -> Result<Option<Step>, Refusal> {
     let usual =
         mode("default", scene).filter(|usual| mode(&link.name, scene) == Some(NONE) && *usual != NONE);
     let Some(usual) = usual else { return Ok(None) };
-    let command = rename::batch(&["-batch", "-"], mode_line(link, usual), scene.system)?;
-    let command = command.with_subjects(vec![Subject::spoken_of(&link.name)]);
+    let command = rename::script(&link.name, mode_line(link, usual), scene.system)?;
     Ok(Some(Step::Run { command, undo: None }))
 }
 

@@ -63,8 +63,7 @@ pub(super) fn step(link: &Link, to: &str, system: &dyn System) -> Result<Step, R
 /// Keeps what networkd would not give back to a link that it lets go of: its MTU, and that it was down. To say it of
 /// a link that is so already does nothing; said as an undo, it puts that back.
 pub(super) fn keep_step(link: &Link, system: &dyn System) -> Result<Step, Refusal> {
-    let command = batch(&["-batch", "-"], state_line(link), system)?;
-    let command = command.with_subjects(vec![Subject::spoken_of(&link.name)]);
+    let command = script(&link.name, state_line(link), system)?;
     Ok(Step::Run { undo: Some(command.clone()), command })
 }
 
@@ -75,8 +74,7 @@ pub(super) fn address_at_undo(link: &Link, system: &dyn System) -> Result<Option
     let name = &link.name;
     let back =
         format!("link set dev {name} down\nlink set dev {name} address {address}\n{}", state_line(link));
-    let command = batch(&["-batch", "-"], back, system)?.with_subjects(vec![Subject::spoken_of(name)]);
-    Ok(Some(Step::AtUndo(UndoCommand::Run(command))))
+    Ok(Some(Step::AtUndo(UndoCommand::Run(script(name, back, system)?))))
 }
 
 /// True if links can be changed by `ip`.
@@ -94,10 +92,7 @@ pub(crate) fn mtu_step(
     if ip_program(system).is_none() {
         return Ok(None);
     }
-    let set = |mtu: u32| {
-        let command = batch(&["-batch", "-"], format!("link set dev {} mtu {mtu}\n", link.name), system)?;
-        Ok(command.with_subjects(vec![Subject::spoken_of(&link.name)]))
-    };
+    let set = |mtu: u32| script(&link.name, format!("link set dev {} mtu {mtu}\n", link.name), system);
     let undo = link.mtu.filter(|_| has_undo).map(set).transpose()?;
     Ok(Some(Step::Run { command: set(mtu)?, undo }))
 }
@@ -111,6 +106,12 @@ pub(super) fn state_line(link: &Link) -> String {
 fn state(link: &Link) -> String {
     let mtu = link.mtu.map(|mtu| format!("mtu {mtu} ")).unwrap_or_default();
     format!("{mtu}{}", if link.up { "up" } else { "down" })
+}
+
+/// A script for `ip` that speaks of one link, and ends at the first line that fails.
+pub(super) fn script(link: &str, lines: String, system: &dyn System) -> Result<Invocation, Refusal> {
+    let command = batch(&["-batch", "-"], lines, system)?;
+    Ok(command.with_subjects(vec![Subject::spoken_of(link)]))
 }
 
 /// A script for `ip`, on its standard input.

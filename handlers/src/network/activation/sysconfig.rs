@@ -201,9 +201,7 @@ fn network_scripts(plan: &mut Activation, change: &Change, scene: &Scene<'_>) ->
     let is_there = |link: &&OrphanName| scene.links.named(&link.name).is_some();
     for link in scene.orphans.raised.iter().filter(is_there).filter(|link| !link.is_made) {
         // What it gets has to go before what it had comes back.
-        let flush =
-            rename::batch(&["-batch", "-"], format!("address flush dev {}\n", link.name), scene.system)?;
-        let flush = flush.with_subjects(vec![Subject::spoken_of(&link.name)]);
+        let flush = rename::script(&link.name, format!("address flush dev {}\n", link.name), scene.system)?;
         plan.before.push(Step::AtUndo(UndoCommand::Run(flush)));
     }
     for link in scene.orphans.lowered.iter().rev().filter(is_there) {
@@ -231,12 +229,8 @@ fn network_scripts(plan: &mut Activation, change: &Change, scene: &Scene<'_>) ->
                 format!("address flush dev {} to {}\n", wanted.before, Cidr::host(address.address))
             })
             .collect::<String>();
-        let undo = if flush.is_empty() {
-            None
-        } else {
-            let subject = Subject::spoken_of(&wanted.before);
-            Some(rename::batch(&["-batch", "-"], flush, scene.system)?.with_subjects(vec![subject]))
-        };
+        let undo =
+            if flush.is_empty() { None } else { Some(rename::script(&wanted.before, flush, scene.system)?) };
         plan.steps.push(Step::Run { command: raise(&wanted.subject), undo });
     }
     let back = scene.orphans.raised.iter();

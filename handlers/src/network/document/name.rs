@@ -89,9 +89,7 @@ impl LinkName {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
-}
 
-impl LinkName {
     /// True for the name that every kernel has taken itself.
     pub(super) fn is_loopback(&self) -> bool {
         self.0 == "lo"

@@ -53,7 +53,13 @@ fn goes_by_its_name(device: &Device) -> bool {
     device.matching().is_some() && device.link_name.is_none()
 }
 
-fn names(id: &DeviceId, device: &Device, config: &NetworkConfig, links: &Links) -> BTreeSet<String> {
+/// What the links of a device are called now.
+pub(crate) fn names(
+    id: &DeviceId,
+    device: &Device,
+    config: &NetworkConfig,
+    links: &Links,
+) -> BTreeSet<String> {
     links.of(id, device, config).into_iter().map(|link| link.name.clone()).collect()
 }
 

@@ -10,6 +10,7 @@ use super::replaced::MOST_BYTES;
 use super::take_over;
 use crate::network::document::config::NetworkConfig;
 use crate::network::document::desired::Desired;
+use crate::network::machine::known_names::names;
 use crate::network::machine::link::Links;
 use crate::network::machine::reading::unreadable;
 use crate::network::renderer::Renderer;
@@ -50,7 +51,7 @@ impl Found {
             return Ok(None);
         }
         let is_literal = renderer.origin(system)?.is_some_and(|origin| files.contains_key(&origin.source));
-        Ok(Some(Self { document: digest_of(document), names: names(old, links), is_literal, files }))
+        Ok(Some(Self { document: digest_of(document), names: card_names(old, links), is_literal, files }))
     }
 
     /// The files, if they are still what this config comes to: no card has got a name since that they do not know, and
@@ -60,8 +61,8 @@ impl Found {
             let before = self.names.get(&id);
             now.is_empty() || before.is_some_and(|before| now.is_subset(before))
         };
-        let is_so =
-            self.document == digest_of(&now.document) && names(&now.config, links).into_iter().all(known);
+        let is_so = self.document == digest_of(&now.document)
+            && card_names(&now.config, links).into_iter().all(known);
         let file =
             |(path, file): (&String, &FileState)| RenderedFile { path: path.clone(), file: file.clone() };
         is_so.then(|| self.files.iter().map(file).collect())
@@ -77,13 +78,10 @@ fn digest_of(document: &Value) -> String {
     digest(document.to_string().as_bytes())
 }
 
-/// What the links of each device are called that are there.
-fn names(config: &NetworkConfig, links: &Links) -> BTreeMap<String, BTreeSet<String>> {
-    let of_one = |(id, device)| {
-        let names = links.of(id, device, config).into_iter().map(|link| link.name.clone()).collect();
-        (id.to_string(), names)
-    };
-    config.devices().filter(|(_, device)| device.as_ethernet().is_some()).map(of_one).collect()
+/// What each card is called that is there.
+fn card_names(config: &NetworkConfig, links: &Links) -> BTreeMap<String, BTreeSet<String>> {
+    let cards = config.devices().filter(|(_, device)| device.as_ethernet().is_some());
+    cards.map(|(id, device)| (id.to_string(), names(id, device, config, links))).collect()
 }
 
 #[cfg(test)]
