@@ -24,7 +24,7 @@ use crate::network::machine::link::{Link, attribute};
 use crate::network::machine::orphan_link::OrphanName;
 use crate::network::machine::reading::text;
 use crate::network::renderer::network_manager::{
-    Difference, ProfileUuid, difference, is_profile, is_volatile, profile_path,
+    Difference, ProfileUuid, difference, is_profile, profile_path, volatile,
 };
 use crate::{Invocation, Refusal, Step, Subject, System, UndoCommand};
 
@@ -44,12 +44,13 @@ impl Activator for NetworkManager {
         let nmcli = nmcli(scene.system)?;
         let mut plan = Activation::default();
         plan.steps.extend(await_network_manager(scene.system));
+        let volatile = volatile(scene.system);
         let mut ups = Vec::new();
         let mut silent = Vec::new();
         for (id, device) in in_order(scene) {
             let (seen, kept) = (plan.links.len(), plan.at_undo.len());
             let names = add_device(&mut plan, id, device, scene)?;
-            let steps = steps(id, device, &names, scene, nmcli);
+            let steps = steps(id, device, &names, &volatile, scene, nmcli);
             if steps.is_empty() {
                 let untouched: Vec<_> = plan.links.drain(seen..).map(ExpectedLink::untouched).collect();
                 plan.links.extend(untouched);
@@ -66,7 +67,7 @@ impl Activator for NetworkManager {
         plan.steps.extend(by_hand_at_undo(scene, nmcli));
         plan.steps.extend(known_step(&silent, nmcli));
         plan.steps.extend(ups);
-        plan.add_orphans(scene, nmcli);
+        plan.add_orphans(&volatile, scene, nmcli);
         plan.warnings.extend(left_standing(scene));
         Ok(plan)
     }
@@ -75,9 +76,9 @@ impl Activator for NetworkManager {
 impl Activation {
     /// Links that files alone configured, or do again. Their profiles may have the UUIDs of ours: then NetworkManager reads
     /// them, and goes on with what it has set up.
-    fn add_orphans(&mut self, scene: &Scene<'_>, nmcli: &'static str) {
+    fn add_orphans(&mut self, volatile: &BTreeSet<String>, scene: &Scene<'_>, nmcli: &'static str) {
         let again = |link: &OrphanName| {
-            let uuid = lasting_profile_of(&link.name, scene.system)?;
+            let uuid = profile_of(&link.name, scene.system).filter(|uuid| !volatile.contains(uuid))?;
             Some(up_profile(&uuid, "0", Some(&link.name), nmcli))
         };
         for before in scene.orphans.lowered.iter().filter_map(again) {
@@ -130,8 +131,15 @@ fn add_device(
     Ok(present.into_iter().map(same_name).collect())
 }
 
-/// The commands for the links of a device.
-fn steps(id: &DeviceId, device: &Device, names: &Names, scene: &Scene<'_>, nmcli: &'static str) -> Vec<Step> {
+/// The commands for the links of a device. A profile that is `volatile` is gone by the time of an undo.
+fn steps(
+    id: &DeviceId,
+    device: &Device,
+    names: &Names,
+    volatile: &BTreeSet<String>,
+    scene: &Scene<'_>,
+    nmcli: &'static str,
+) -> Vec<Step> {
     // Brought up by hand.
     let by_hand = device.settings.activation_mode.is_some();
     if names.is_empty() {
@@ -155,7 +163,7 @@ fn steps(id: &DeviceId, device: &Device, names: &Names, scene: &Scene<'_>, nmcli
             // With static addresses alone, a card that is unplugged keeps its profile as it was brought up.
             _ if waits_for_carrier(device, old, scene.system) && !(has_own && is_static) => None,
             _ => {
-                let before = present.filter(|uuid| !has_own && !is_volatile(uuid, scene.system));
+                let before = present.filter(|uuid| !has_own && !volatile.contains(uuid));
                 let before = before.map(|uuid| up_profile(&uuid, "0", Some(old), nmcli));
                 let command = up(id, device, Some(new), scene.new, nmcli);
                 Some(Step::Run { command, undo: before.or(again) })
@@ -242,11 +250,6 @@ fn ups_at_undo(id: &DeviceId, device: &Device, scene: &Scene<'_>, nmcli: &'stati
     let name = |link: &Link| device.as_ethernet().map(|_| link.name.clone());
     let ups = raised.map(|link| up(id, device, name(link).as_deref(), scene.old, nmcli));
     ups.map(|up| Step::AtUndo(UndoCommand::Run(up))).collect()
-}
-
-/// The profile that a link has now, and that is there when something else was brought up on it.
-fn lasting_profile_of(link: &str, system: &dyn System) -> Option<String> {
-    profile_of(link, system).filter(|uuid| !is_volatile(uuid, system))
 }
 
 /// The profile that a link has now.

@@ -29,11 +29,15 @@ pub(crate) fn is_generated(path: &str, content: &str) -> bool {
     path.starts_with(IN_MEMORY) && has_line(content, "nm-generated=true")
 }
 
-/// True if NetworkManager forgets this profile as soon as another is brought up on its link: it says what others did to it.
-pub(crate) fn is_volatile(uuid: &str, system: &dyn System) -> bool {
+/// The UUIDs of profiles that NetworkManager forgets as soon as another is brought up on their links: they say what others did
+/// to these.
+pub(crate) fn volatile(system: &dyn System) -> BTreeSet<String> {
     let names = system.list(IN_MEMORY).unwrap_or_default();
-    let mut profiles = names.iter().filter_map(|name| text(system, &format!("{IN_MEMORY}/{name}")));
-    profiles.any(|content| has_line(&content, &format!("uuid={uuid}")) && has_line(&content, "volatile=true"))
+    let profiles = names.iter().filter_map(|name| text(system, &format!("{IN_MEMORY}/{name}")));
+    let uuids = |content: String| -> Vec<String> {
+        content.lines().filter_map(|line| line.trim().strip_prefix("uuid=")).map(str::to_owned).collect()
+    };
+    profiles.filter(|content| has_line(content, "volatile=true")).flat_map(uuids).collect()
 }
 
 fn has_line(content: &str, wanted: &str) -> bool {
@@ -64,8 +68,11 @@ impl ForeignProfile {
         for folder in FOLDERS {
             for name in list(folder)?.into_iter().filter(|name| is_read(name, folder == FOLDER)) {
                 let path = format!("{folder}/{name}");
+                if ours.contains(&path) {
+                    continue;
+                }
                 let content = text(system, &path).unwrap_or_default();
-                if !ours.contains(&path) && !is_generated(&path, &content) {
+                if !is_generated(&path, &content) {
                     found.push(Self::of_keyfile(path, &content));
                 }
             }

@@ -15,7 +15,7 @@ mod uuid;
 
 use std::collections::BTreeSet;
 
-pub(crate) use foreign::{is_generated, is_volatile};
+pub(crate) use foreign::{is_generated, volatile};
 pub(crate) use uuid::ProfileUuid;
 
 use super::Renderer;
