@@ -51,15 +51,15 @@ impl Draft {
         }
         memory.mtus = survey.mtus().after(&change.old, &now.config, links);
         // What comes back is not ours, and is what it was.
-        let file =
-            |(path, file): (&String, &FileState)| RenderedFile { path: path.clone(), file: file.clone() };
-        let returned: Vec<RenderedFile> = restored.iter().map(file).collect();
+        let returned = RenderedFile::all(restored);
         let mut all = memory.files.clone();
         all.extend(digests(&returned));
         rendered.extend(returned);
         if survey.replaced.is_none() && base.is_found && !is_kept {
-            let places = base.ours.iter().chain(rendered.iter().map(|file| &file.path));
-            memory.found = Found::look(&base.applied, &change.old, places, links, &**renderer, system)?;
+            let rendered = rendered.iter().map(|file| &file.path);
+            let places: BTreeSet<&String> = base.ours.iter().chain(rendered).collect();
+            let files = present(places, system)?;
+            memory.found = Found::keep(files, &base.applied, &change.old, links, &**renderer, system)?;
         }
         remember_the_way_back(survey, &mut memory);
         memory.untouched = is_kept;
@@ -101,11 +101,7 @@ fn remember_the_way_back(survey: &Survey, next: &mut Memory) {
 /// The files of the network that are there, as long as we have written none: what changes no device leaves them alone.
 fn kept_files(survey: &Survey, system: &dyn System) -> Result<Option<Vec<RenderedFile>>, Refusal> {
     let Survey { memory, base, .. } = survey;
-    let mut kept = Vec::new();
-    for path in base.ours.iter().filter(|path| *path != take_over::FILE) {
-        let file = system.read(path).map_err(|error| unreadable(&error))?;
-        kept.extend(file.map(|file| RenderedFile { path: path.clone(), file }));
-    }
+    let kept = RenderedFile::all(&present(&base.ours, system)?);
     let held = |memory: &Memory| {
         let mut files = memory.files.clone();
         files.remove(take_over::FILE);
@@ -116,6 +112,19 @@ fn kept_files(survey: &Survey, system: &dyn System) -> Result<Option<Vec<Rendere
     // What is configured by no file of its own has to get one.
     let has_files = !kept.is_empty() || !has_devices(&base.applied);
     Ok((is_untouched && has_files).then_some(kept))
+}
+
+/// The files of the network that are in these places.
+fn present<'a>(
+    places: impl IntoIterator<Item = &'a String>,
+    system: &dyn System,
+) -> Result<BTreeMap<String, FileState>, Refusal> {
+    let mut files = BTreeMap::new();
+    for path in places.into_iter().filter(|path| *path != take_over::FILE) {
+        let file = system.read(path).map_err(|error| unreadable(&error))?;
+        files.extend(file.map(|file| (path.clone(), file)));
+    }
+    Ok(files)
 }
 
 /// Files that differ from what is there. An owner that is not as we would have it is left alone: the file may

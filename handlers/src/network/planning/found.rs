@@ -7,12 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::replaced::MOST_BYTES;
-use super::take_over;
 use crate::network::document::config::NetworkConfig;
 use crate::network::document::desired::Desired;
 use crate::network::machine::known_names::names;
 use crate::network::machine::link::Links;
-use crate::network::machine::reading::unreadable;
 use crate::network::renderer::Renderer;
 use crate::network::renderer::rendered_file::{RenderedFile, digest};
 use crate::{FileState, Refusal, System};
@@ -31,22 +29,16 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Looks at what a change is about to replace: the files in these places. `document` is what they came of, and `old` what
-    /// it means. None, if they are too large to be kept.
-    pub(super) fn look<'a>(
+    /// Keeps what a change is about to replace. `document` is what the files came of, and `old` what it means. None, if they are
+    /// too large to be kept.
+    pub(super) fn keep(
+        files: BTreeMap<String, FileState>,
         document: &Value,
         old: &NetworkConfig,
-        places: impl Iterator<Item = &'a String>,
         links: &Links,
         renderer: &dyn Renderer,
         system: &dyn System,
     ) -> Result<Option<Self>, Refusal> {
-        let places: BTreeSet<&String> = places.filter(|path| *path != take_over::FILE).collect();
-        let mut files = BTreeMap::new();
-        for path in places {
-            let file = system.read(path).map_err(|error| unreadable(&error))?;
-            files.extend(file.map(|file| (path.clone(), file)));
-        }
         if files.values().map(|file| file.content.len()).sum::<usize>() > MOST_BYTES {
             return Ok(None);
         }
@@ -63,9 +55,7 @@ impl Found {
         };
         let is_so = self.document == digest_of(&now.document)
             && card_names(&now.config, links).into_iter().all(known);
-        let file =
-            |(path, file): (&String, &FileState)| RenderedFile { path: path.clone(), file: file.clone() };
-        is_so.then(|| self.files.iter().map(file).collect())
+        is_so.then(|| RenderedFile::all(&self.files))
     }
 
     /// True if the links must become all that the document says.

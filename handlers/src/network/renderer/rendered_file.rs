@@ -14,6 +14,13 @@ pub(crate) struct RenderedFile {
     pub(crate) file: FileState,
 }
 
+impl RenderedFile {
+    /// Files that were there before, as they were.
+    pub(crate) fn all(files: &BTreeMap<String, FileState>) -> Vec<Self> {
+        files.iter().map(|(path, file)| Self { path: path.clone(), file: file.clone() }).collect()
+    }
+}
+
 /// SHA-256 in hex.
 pub(crate) fn digest(content: &[u8]) -> String {
     hex::write(&Sha256::digest(content))
