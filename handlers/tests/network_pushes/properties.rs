@@ -82,7 +82,7 @@ fn attempt(held: &Held, document: &Value, system: &MemorySystem) -> Held {
     }
 }
 
-/// A machine with all cards, in the state in which cloud-init left it, or with a push behind it.
+/// A machine with all cards, in the state in which cloud-init left it.
 fn system(machine: &Machine) -> MemorySystem {
     let system = machine.configured();
     for (nth, name) in LEFT.cards.into_iter().chain(RIGHT.cards).enumerate() {
