@@ -3,11 +3,9 @@
 
 use std::fmt;
 
-use cloud_channel_protocol::server::{PeerAddress, Principal};
+use cloud_channel_protocol::server::{Family, InvalidFamily, PeerAddress, Principal};
 use cloud_channel_protocol::shorten;
 use serde::{Deserialize, Serialize};
-
-use crate::transport::{Family, InvalidFamily};
 
 /// How the journal calls the dialled side.
 const LINK: &str = "link";
@@ -48,7 +46,7 @@ impl Witness {
     pub fn peer(principal: &Principal, address: &PeerAddress) -> Self {
         // Its name is shared, so nothing is copied.
         let principal = principal.clone().with_rights(0).with_credential(0);
-        Self::Peer { transport: Family::of(address), principal }
+        Self::Peer { transport: address.family(), principal }
     }
 
     /// True if it comes over a network, and may so be cut off by what is done to one.
@@ -56,7 +54,7 @@ impl Witness {
     pub const fn is_remote(&self) -> bool {
         match self {
             Self::Link => true,
-            Self::Peer { transport, .. } => transport.is_network(),
+            Self::Peer { transport, .. } => matches!(transport, Family::Tcp),
         }
     }
 }

@@ -8,7 +8,6 @@ use cloud_channel_protocol::ConnectionId;
 use cloud_channel_protocol::server::{EndReason, PeerAddress, Principal};
 use tracing::Span;
 
-use crate::transport::Family;
 use crate::witness::Witness;
 
 /// By session. As many as the server has sessions, which it bounds.
@@ -30,7 +29,7 @@ impl Sessions {
         connection: ConnectionId,
         address: &PeerAddress,
     ) {
-        let transport = Family::of(address).as_str();
+        let transport = address.family().as_str();
         let span = tracing::info_span!("session", %client, %principal, transport);
         span.in_scope(|| tracing::info!(%connection, "session begun"));
         self.0.insert(client, Session { span, witness: Witness::peer(principal, address) });

@@ -10,9 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cloud_channel_protocol::server::PeerAddress;
+use cloud_channel_protocol::server::{Family, PeerAddress};
 
-use super::family::Family;
 use super::ration::Ration;
 
 /// What one message may hold without being counted, in bytes: nearly all messages are smaller.
@@ -43,7 +42,7 @@ impl Budgets {
 
     /// The one that a peer's input counts against.
     pub(super) const fn of(&self, address: &PeerAddress) -> &Arc<Budget> {
-        match Family::of(address) {
+        match address.family() {
             Family::Tcp => &self.tcp,
             Family::Unix => &self.unix,
             Family::Vsock => &self.vsock,

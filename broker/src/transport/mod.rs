@@ -8,7 +8,6 @@
 //! - `web` is what every request needs to be answered.
 //! - `events` answers on `/events`: `websocket` takes over streams that are upgraded, `longpoll` answers the others, each as an
 //!   `exchange` that is the core's from beginning to end.
-//! - `family` is what a peer comes over.
 //! - `budget` bounds what unprocessed input takes together, `intake` is a buffer that keeps to it.
 //! - `registry` is where the driver finds each connection.
 
@@ -20,7 +19,6 @@ pub mod dial;
 mod door;
 mod events;
 mod exchange;
-mod family;
 mod form;
 mod host;
 pub(crate) mod http;
@@ -40,7 +38,6 @@ mod watch;
 pub(crate) mod web;
 pub(crate) mod websocket;
 
-pub use family::{Family, InvalidFamily};
 pub use stream::Stream;
 
 use std::time::Duration;

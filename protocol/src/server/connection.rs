@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::CloseReason;
 use super::batch::SharedEvents;
+use super::family::Family;
 use super::io::Carrier;
 use super::outgoing::Outgoing;
-use super::policy::{Family, Peer};
+use super::policy::Peer;
 use super::queue::SessionQueue;
 use super::session::SessionKey;
 use crate::channel::ChannelName;

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use cloud_channel_protocol::server::PeerAddress;
-use cloud_channel_protocol::shorten;
+use crate::shorten;
 
-/// A family of sockets.
+/// A family of sockets. What strangers on one use up is not taken from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// TCP, with TLS or without (tcp(7)).
@@ -25,16 +24,6 @@ pub struct InvalidFamily {
 }
 
 impl Family {
-    /// That of an address.
-    #[must_use]
-    pub const fn of(address: &PeerAddress) -> Self {
-        match address {
-            PeerAddress::Tcp(_) => Self::Tcp,
-            PeerAddress::Unix { .. } => Self::Unix,
-            PeerAddress::Vsock { .. } => Self::Vsock,
-        }
-    }
-
     /// As it is written.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -42,15 +31,6 @@ impl Family {
             Self::Tcp => "tcp",
             Self::Unix => "unix",
             Self::Vsock => "vsock",
-        }
-    }
-
-    /// True if what is done to a network can cut off those who come over it.
-    #[must_use]
-    pub const fn is_network(self) -> bool {
-        match self {
-            Self::Tcp => true,
-            Self::Unix | Self::Vsock => false,
         }
     }
 }

@@ -12,6 +12,7 @@ mod batch;
 mod connection;
 mod delivery;
 pub mod extensions;
+mod family;
 mod io;
 mod lifecycle;
 mod meta;
@@ -37,6 +38,7 @@ use batch::Batch;
 use connection::Connections;
 pub use extensions::replay::ReplayFrom;
 use extensions::{Extension, Extensions};
+pub use family::{Family, InvalidFamily};
 pub use io::{
     Carrier, CloseReason, EndReason, Input, LocalId, LocalSession, OfferId, Output, Sender, ServerConfig,
 };

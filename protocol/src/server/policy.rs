@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use super::family::Family;
 use crate::channel::{ChannelName, ChannelPattern};
 use crate::error::BayeuxError;
 
@@ -28,16 +29,10 @@ pub enum PeerAddress {
     },
 }
 
-/// The kinds of sockets. What strangers on one use up is not taken from the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
-    Unix,
-    Tcp,
-    Vsock,
-}
-
 impl PeerAddress {
-    pub(super) const fn family(&self) -> Family {
+    /// The family of its socket.
+    #[must_use]
+    pub const fn family(&self) -> Family {
         match self {
             Self::Unix { .. } => Family::Unix,
             Self::Tcp(_) => Family::Tcp,

@@ -1,8 +1,8 @@
 //! Counters and sizes, for status and metrics.
 
 use super::Server;
+use super::family::Family;
 use super::io::Carrier;
-use super::policy::Family;
 use crate::error::ErrorCode;
 
 /// What the server has counted since it began, and how large it is now.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::Carrier;
-use super::super::policy::Family;
+use super::super::family::Family;
 use super::super::source::Source;
 use super::model::Model;
 
