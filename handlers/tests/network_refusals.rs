@@ -96,6 +96,14 @@ fn a_key_twice_is_refused_and_not_lost() {
 }
 
 #[test]
+fn a_key_twice_in_a_file_is_told_by_its_line() {
+    let file = "network:\n  version: 2\n  ethernets:\n    e0: {mtu: 1400, mtu: 1500}\n";
+    let refusal = network().check(&raw(&json!(file)), &MemorySystem::sandbox()).unwrap_err();
+    let expected = "`network`: expected each key of a map once, got `one again at line 4 column 21`";
+    assert_eq!(refusal.to_string(), expected);
+}
+
+#[test]
 fn an_empty_push_changes_nothing_also_where_there_is_no_config() {
     for push in [json!({}), json!({"network": {}}), json!({"ethernets": {}, "bonds": null})] {
         let plan = network().plan(&Held::nothing(), &raw(&push), &MemorySystem::sandbox()).unwrap();

@@ -9,6 +9,7 @@ use super::place::{Place, Reading};
 use super::renderer_key;
 use super::v1::{self, Known, Trace};
 use crate::Refusal;
+use crate::yaml::YamlError;
 
 /// A push that is right as far as it can be told without what it is merged into.
 #[derive(Debug)]
@@ -38,8 +39,11 @@ impl Push {
         let from_text;
         let payload = match payload {
             Value::String(text) => {
-                let node = crate::yaml::read(text.as_bytes()).map_err(|error| {
-                    Refusal::at("network", "a map, or a text that is a YAML file").given(error.to_string())
+                let node = crate::yaml::read(text.as_bytes()).map_err(|error| match error {
+                    YamlError::Repeated(position) => Refusal::at("network", "each key of a map once")
+                        .given(format!("one again at {position}")),
+                    other => Refusal::at("network", "a map, or a text that is a YAML file")
+                        .given(other.to_string()),
                 })?;
                 from_text = Value::from(node);
                 &from_text
