@@ -72,6 +72,26 @@ async fn a_change_stays_if_its_sender_is_still_there() {
 }
 
 #[tokio::test]
+async fn nobody_is_asked_after_a_push_that_changed_nothing() {
+    let inside = Inside::start(machine()).await;
+    let (mut sender, mut remote) = (inside.here().await, inside.remote().await);
+    // Its first connect is answered at once.
+    remote.status().await;
+    let mut asked = Vec::new();
+    for id in ["change", "again"] {
+        let before = remote.answered_connects();
+        push(&mut sender, id, None).await;
+        assert_eq!(result(&sender.finish(id).await), "SUCCESS");
+        // What came before this reply was sent before it.
+        remote.status().await;
+        asked.push(remote.answered_connects() - before);
+    }
+    assert_eq!(asked, [1, 0]);
+    assert_eq!(reconfigured(&inside), 1, "only the first had anything to do");
+    inside.stop().await;
+}
+
+#[tokio::test]
 async fn what_nobody_confirms_is_taken_back() {
     let inside = Inside::start(machine()).await;
     let (mut watcher, mut sender) = (inside.here().await, inside.remote().await);

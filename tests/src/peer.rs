@@ -19,6 +19,7 @@ pub struct Peer {
     client: Option<String>,
     last_id: u64,
     replies: Vec<Value>,
+    answered_connects: usize,
     events: Vec<Value>,
     /// How the other side closed: code and reason.
     closed: Option<(u16, String)>,
@@ -53,7 +54,15 @@ impl Peer {
         let (socket, _) = within("a WebSocket", client_async(request, stream))
             .await
             .unwrap_or_else(|error| panic!("no WebSocket: {error}"));
-        Self { socket, client: None, last_id: 0, replies: Vec::new(), events: Vec::new(), closed: None }
+        Self {
+            socket,
+            client: None,
+            last_id: 0,
+            replies: Vec::new(),
+            answered_connects: 0,
+            events: Vec::new(),
+            closed: None,
+        }
     }
 
     /// Opens a session and holds a connect.
@@ -208,6 +217,12 @@ impl Peer {
         }
     }
 
+    /// How many of its held connects were answered.
+    #[must_use]
+    pub fn answered_connects(&self) -> usize {
+        self.answered_connects
+    }
+
     /// Every event so far, in order.
     #[must_use]
     pub fn events(&self) -> &[Value] {
@@ -316,6 +331,7 @@ impl Peer {
             }
         }
         if connect_again && self.client.is_some() {
+            self.answered_connects += 1;
             self.hold_connect().await;
         }
     }

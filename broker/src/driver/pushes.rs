@@ -35,6 +35,8 @@ struct Lane {
     running: Option<Accepted>,
     /// Of what is at work.
     span: Option<Span>,
+    /// True if what is at work runs commands, and may so cut off who comes over a network.
+    runs_commands: bool,
     /// Finished pushes.
     results: Results,
     deferred: Deferred,
@@ -90,6 +92,7 @@ impl Lane {
     fn rest(&mut self) {
         self.running = None;
         self.span = None;
+        self.runs_commands = false;
     }
 }
 
@@ -225,6 +228,7 @@ impl Driver {
     pub(super) fn job_report(&mut self, report: JobReport) {
         match report {
             JobReport::Begin { arrival, module, preimage, go } => {
+                self.pushes.lane(module).runs_commands = !preimage.commands.is_empty();
                 let start = self.start_draft(module).map(Box::new);
                 // If the clerk has ended, `go` is dropped with the order and the job changes nothing.
                 let order = Order::Begin { arrival, preimage: Box::new(preimage), start, go };
@@ -263,6 +267,7 @@ impl Driver {
             EventResult::Warn => ("ran with warnings", "warn"),
             EventResult::Fail => ("failed", "fail"),
         };
+        let runs_commands = lane.runs_commands;
         lane.results.count(ending.result, took);
         span.record("result", result);
         let text = match ending.remark {
@@ -270,7 +275,7 @@ impl Driver {
             Some(remark) => format!("{name} {verb}: {remark}"),
         };
         tracing::info!(%arrival, result, took_ms = took.as_millis(), "push finished");
-        if module == Module::Network {
+        if module == Module::Network && runs_commands {
             self.ask_all_remote();
         }
         let event = self.event(name, EventType::Finish, text);
